@@ -1,0 +1,93 @@
+"""Job: one source to one destination, fully decided, serialisable; and its Chunks.
+
+Made by `jobs.plan`; read by `jobs.run`, the executors and `pipeline.chunk`. Nothing in it needs torch or av, so that
+a plan can be printed, stored, compared and sent to another process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from vsr.core.card import ModelCard, Precision
+from vsr.core.events import StageLoad
+from vsr.core.media import MediaInfo, OutputSpec, Span, StreamPlan
+from vsr.core.settings import Settings
+
+DestinationKind = Literal["video", "image", "sequence"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where the result goes: a video file, one image, or a folder of images with a name pattern (`%06d.png`)."""
+
+    path: Path
+    kind: DestinationKind
+    container: str
+    pattern: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """The unit of work and of resume: the frames whose pts lie in `span`.
+
+    frames: how many that is by the packet scan. lead, tail: frames decoded before and after for the windows' reach
+    and never written. seek: pts of the keyframe to decode from (None: from the start of the stream).
+    """
+
+    index: int
+    span: Span
+    frames: int
+    seek: int | None = None
+    lead: int = 0
+    tail: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkResult:
+    """What came of a chunk: its file (a closed segment, or a folder of images) and the proof of it."""
+
+    index: int
+    path: Path
+    frames: int
+    pts: tuple[int, ...]
+    durations: tuple[int, ...]
+    digest: str
+    wall_s: float
+    cpu_s: float
+    stages: tuple[StageLoad, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compute:
+    """How the engine runs, decided when the job is planned."""
+
+    device: str  # "cpu" or "cuda:0"
+    precision: Precision
+    batch: int
+    tile: int | None
+    workers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One source to one destination. `card.scale` times the source's size, then resampled to `output`'s size."""
+
+    source: MediaInfo
+    destination: Destination
+    settings: Settings
+    origins: Mapping[str, str]
+    card: ModelCard
+    model: str  # what the registry opens: a name with its scale, or a file's path
+    model_scale: int
+    compute: Compute
+    output: OutputSpec
+    streams: tuple[StreamPlan, ...]
+    span: Span
+    seed: int
+    fingerprint: str
+    chunks: tuple[Chunk, ...]
+    warnings: tuple[str, ...] = field(default_factory=tuple)

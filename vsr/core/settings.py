@@ -1,0 +1,186 @@
+"""Settings: everything a user can choose for `vsr upscale`, typed, bounded, with its help text.
+
+The command line's flags and the presets' keys are generated from these fields, so that one name serves flag, TOML
+key, JSON key and documentation (`encoder_preset` is `--encoder-preset`). Only `jobs.plan` and `pipeline.chunk` read
+Settings; the trades below take plain arguments.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from vsr.core.errors import SettingsError
+
+Device = str  # "auto", "cpu", "cuda", "cuda:1"
+PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16"]
+Codec = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
+Decoder = Literal["pyav", "ffmpeg"]
+EdgePolicy = Literal["clamp", "mirror", "center"]
+
+
+def option(
+    default: object,
+    help: str,
+    *,
+    flag: str | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    metavar: str | None = None,
+) -> Any:
+    """Declare a setting: its default, its help, a short flag beside the long one, inclusive bounds."""
+    meta = {"help": help, "flag": flag, "low": low, "high": high, "metavar": metavar}
+    return field(default=default, metadata=meta)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    model: str | None = option(None, "Model name or weight file (default: the best shipped one).", flag="-m")
+    scale: float | None = option(None, "Output size / input size (default: the model's).", flag="-s", low=0.01, high=64)
+    height: int | None = option(None, "Exact output height in pixels.", low=1, high=65536)
+    width: int | None = option(None, "Exact output width in pixels.", low=1, high=65536)
+    device: Device = option("auto", "auto, cpu, cuda or cuda:N.", metavar="DEVICE")
+    precision: PrecisionChoice = option(
+        "auto", "Arithmetic of the network (auto: the fastest that passes a self-test)."
+    )
+    batch: int | None = option(
+        None, "Windows in one network call (default: 1 on a CPU, by size on a GPU).", low=1, high=256
+    )
+    tile: int | None = option(None, "Largest tile side in input pixels (default: by memory).", low=16, high=65536)
+    workers: int | None = option(
+        None, "Frames inferred at the same time on a CPU (default: the cores).", low=1, high=256
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemporalSettings:
+    frames: int | None = option(None, "Frames in a window, odd (default: the model's).", low=1, high=31)
+    stride: int = option(1, "Distance in frames between neighbours in a window.", low=1, high=100)
+    edge: EdgePolicy = option("clamp", "What stands in for neighbours beyond the ends of a shot.")
+    shots: bool = option(True, "Restart windows at shot cuts.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodeSettings:
+    codec: Codec | None = option(None, "Video codec (default: h264; what the container holds).")
+    crf: float | None = option(None, "Constant quality; smaller is better (default: by codec).", low=0, high=63)
+    encoder_preset: str | None = option(None, "The encoder's own speed preset (default: by codec).", metavar="NAME")
+    pix_fmt: str | None = option(None, "Pixel format of the output (default: the source's).", metavar="NAME")
+    container: str | None = option(
+        None, "Container of the output (default: by the output's suffix, else the source's).", metavar="NAME"
+    )
+    image_depth: int | None = option(None, "Bits a sample of written images (default: the source's).", low=8, high=16)
+    faststart: bool = option(True, "Put the index of mp4/mov first, so that playing starts before loading ends.")
+    encoder_threads: int | None = option(None, "Threads of the encoder (default: the cores).", low=1, high=256)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    decoder: Decoder = option("pyav", "What decodes: PyAV, or the ffmpeg program.")
+    start: str | None = option(None, "Begin here: seconds or [HH:]MM:SS[.mmm].", metavar="TIME")
+    end: str | None = option(None, "End before this: seconds or [HH:]MM:SS[.mmm].", metavar="TIME")
+    rate: str | None = option(None, "Frame rate of an image sequence (default: 25).", metavar="NUM[/DEN]")
+    seed: int = option(0, "Seed of engines that draw noise.", low=0, high=2**63 - 1)
+    overwrite: bool = option(False, "Replace an existing output.")
+    strict: bool = option(False, "Fail on damaged input and on losses, instead of reporting them.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    temporal: TemporalSettings = field(default_factory=TemporalSettings)
+    encode: EncodeSettings = field(default_factory=EncodeSettings)
+    run: RunSettings = field(default_factory=RunSettings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingField:
+    """One setting, as generators of flags, documentation and checks see it."""
+
+    block: str
+    name: str
+    kind: type  # bool, int, float or str
+    choices: tuple[str, ...]
+    default: object
+    help: str
+    flag: str | None
+    low: float | None
+    high: float | None
+    metavar: str | None
+
+    def check(self, value: object) -> object:
+        """Give `value` as this field's type.
+
+        Raises:
+            SettingsError: wrong type, out of bounds or not among the choices.
+        """
+        if value is None:
+            return None
+        if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if not isinstance(value, self.kind) or (isinstance(value, bool) and self.kind is not bool):
+            raise SettingsError(f"{self.name} must be of type {self.kind.__name__}, got {value!r}")
+        if self.choices and value not in self.choices:
+            raise SettingsError(f"{self.name} must be one of {', '.join(self.choices)}, got {value!r}")
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            if self.low is not None and value < self.low:
+                raise SettingsError(f"{self.name} must be at least {self.low:g}, got {value:g}")
+            if self.high is not None and value > self.high:
+                raise SettingsError(f"{self.name} must be at most {self.high:g}, got {value:g}")
+        return value
+
+
+BLOCKS: Mapping[str, type] = {
+    "engine": EngineSettings,
+    "temporal": TemporalSettings,
+    "encode": EncodeSettings,
+    "run": RunSettings,
+}
+
+
+def fields() -> Iterator[SettingField]:
+    """Give every setting, in the order of the command line."""
+    for block, cls in BLOCKS.items():
+        hints = get_type_hints(cls)
+        for item in dataclasses.fields(cls):
+            kind, choices = _plain(hints[item.name])
+            yield SettingField(
+                block=block, name=item.name, kind=kind, choices=choices, default=item.default, **item.metadata
+            )
+
+
+def _plain(hint: Any) -> tuple[type, tuple[str, ...]]:
+    """Take `int | None` and `Literal[...] | None` apart."""
+    parts = [part for part in get_args(hint) if part is not type(None)]
+    if get_origin(hint) is Literal:
+        return str, tuple(str(part) for part in get_args(hint))
+    if parts:
+        return _plain(parts[0]) if len(parts) == 1 else (str, ())
+    return (hint if isinstance(hint, type) else str), ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """Settings with each value's origin: `default`, `preset NAME`, `file PATH` or `flag`."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+
+def build(values: Mapping[str, object], origins: Mapping[str, str]) -> Resolved:
+    """Make Settings from a flat mapping of names; what is absent or None keeps its default.
+
+    Raises:
+        SettingsError: a value is not of its field's type or out of its bounds.
+    """
+    blocks: dict[str, dict[str, Any]] = {name: {} for name in BLOCKS}
+    where: dict[str, str] = {}
+    for item in fields():
+        value = item.check(values.get(item.name))
+        where[item.name] = origins.get(item.name, "default") if value is not None else "default"
+        if value is not None:
+            blocks[item.block][item.name] = value
+    made = {name: cls(**blocks[name]) for name, cls in BLOCKS.items()}
+    return Resolved(settings=Settings(**made), origins=where)

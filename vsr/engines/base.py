@@ -1,0 +1,68 @@
+"""The Engine interface: windows of pictures in, restored pictures out.
+
+Everything above speaks to engines through this file alone. `tests/contracts/test_engine.py` holds every
+implementation to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from vsr.core.card import ModelCard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """What an engine's noise may depend on: never call order, batch, tile or device."""
+
+    frame: int  # absolute index of the centre frame in the source
+    seed: int
+    offset: tuple[int, int] = (0, 0)  # (dy, dx) of the noise field on the output grid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Batch:
+    """Windows for one engine call, on the engine's device.
+
+    frames: (B, N, C, H, W) float32, black 0 and white 1; the window's centre is frames[:, N // 2].
+    keys: one per window. aligned: (B, N-1, C, sH, sW) differences of the neighbours to the centre on the output grid
+    where the card's alignment is `grid`, else None.
+    """
+
+    frames: Tensor
+    keys: tuple[Key, ...]
+    aligned: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.frames.dim() != 5:
+            raise ValueError(f"frames must be (B, N, C, H, W), got {tuple(self.frames.shape)}")
+        if len(self.keys) != self.frames.shape[0]:
+            raise ValueError(f"{self.frames.shape[0]} windows, {len(self.keys)} keys")
+
+
+class Engine(Protocol):
+    """A network and how to run it. `restore` may be called from several threads at a time."""
+
+    card: ModelCard
+
+    def restore(self, batch: Batch) -> Tensor:
+        """Give (B, C, s*H, s*W) float32 on the same device, s = card.scale (or the scale it was opened with).
+
+        H and W are multiples of `card.divisor` and at least `card.minimum`. Values are not clipped.
+
+        Raises:
+            OutOfMemory: the device has too little memory for this batch; a smaller one may fit.
+        """
+        ...
+
+    @property
+    def scale(self) -> int:
+        """Output size / input size of `restore`."""
+        ...
+
+    def close(self) -> None:
+        """Give the device's memory back."""
+        ...

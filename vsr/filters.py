@@ -1,0 +1,156 @@
+"""Separable resampling of planes: kernels, phases and borders, on any device.
+
+The one resampler of the house: `color` moves chroma with it, the weightless engines upscale with it, data
+preparation and evaluation shrink with it. It knows pixels only, no colours and no files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """An interpolation kernel: `weight(x)` is zero for |x| >= `support` (in source samples)."""
+
+    name: str
+    support: float
+    weight: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+def _box(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return ((x >= -0.5) & (x < 0.5)).astype(np.float64)
+
+
+def _triangle(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.clip(1.0 - np.abs(x), 0.0, None)
+
+
+def _keys(a: float) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    def weight(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        d = np.abs(x)
+        near = (a + 2) * d**3 - (a + 3) * d**2 + 1
+        far = a * (d**3 - 5 * d**2 + 8 * d - 4)
+        return np.where(d <= 1, near, np.where(d < 2, far, 0.0))
+
+    return weight
+
+
+def _lanczos3(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0.0)
+
+
+NEAREST = Kernel(name="nearest", support=0.5, weight=_box)
+BILINEAR = Kernel(name="bilinear", support=1.0, weight=_triangle)
+# Keys 1981, eq. 4 with a = -0.5: the kernel of MATLAB's imresize and of PIL, hence of every published PSNR.
+BICUBIC = Kernel(name="bicubic", support=2.0, weight=_keys(-0.5))
+LANCZOS = Kernel(name="lanczos", support=3.0, weight=_lanczos3)
+KERNELS = {kernel.name: kernel for kernel in (NEAREST, BILINEAR, BICUBIC, LANCZOS)}
+
+
+@lru_cache(maxsize=128)
+def taps(
+    source: int, target: int, kernel: Kernel, step: float | None = None, origin: float | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Give, for each target sample, the source samples it reads and their weights.
+
+    Target sample k lies at source coordinate `origin + k * step`. The defaults align the outer edges of both
+    grids: `step = source / target`, `origin = step / 2 - 1/2`. When shrinking (`step > 1`) the kernel is
+    widened by `step` (MATLAB's antialiasing). Borders are mirrored with the edge sample repeated.
+
+    Returns:
+        index (target, taps) in [0, source) and weight (target, taps), each row summing to 1.
+    """
+    step = source / target if step is None else step
+    origin = step / 2 - 0.5 if origin is None else origin
+    center = origin + step * np.arange(target, dtype=np.float64)
+    if kernel is NEAREST:
+        # One tap each: a box would take two where a target sample lies exactly between two source samples.
+        index = np.floor(center + 0.5).astype(np.int64)[:, None]
+        return _mirror(index, source), np.ones((target, 1))
+    widen = max(1.0, step)
+    width = math.ceil(2 * kernel.support * widen) + 1
+    first = np.ceil(center - kernel.support * widen).astype(np.int64)
+    index = first[:, None] + np.arange(width)
+    weight = kernel.weight((index - center[:, None]) / widen)
+    weight /= weight.sum(axis=1, keepdims=True)
+    used = np.abs(weight).max(axis=0) > 1e-12
+    return _mirror(index[:, used], source), weight[:, used]
+
+
+def _mirror(index: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    folded = np.mod(index, 2 * size)
+    return np.where(folded < size, folded, 2 * size - 1 - folded)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axis:
+    """Where the target samples of one axis lie on the source grid (None: edges of both grids aligned)."""
+
+    step: float | None = None
+    origin: float | None = None
+
+
+ALIGNED = Axis()
+
+
+def resize(
+    planes: Tensor,
+    height: int,
+    width: int,
+    kernel: Kernel,
+    *,
+    vertical: Axis = ALIGNED,
+    horizontal: Axis = ALIGNED,
+) -> Tensor:
+    """Resample planes (..., H, W), floating, to (..., height, width) in the same dtype and on the same device.
+
+    Values are not clipped: cubic and Lanczos kernels overshoot. The axis that shrinks more goes first.
+    """
+    steps = (planes.shape[-2] / height, planes.shape[-1] / width)
+    if steps[0] >= steps[1]:
+        rows = _resample(planes, height, kernel, vertical, dim=-2)
+        return _resample(rows, width, kernel, horizontal, dim=-1)
+    columns = _resample(planes, width, kernel, horizontal, dim=-1)
+    return _resample(columns, height, kernel, vertical, dim=-2)
+
+
+def _resample(planes: Tensor, target: int, kernel: Kernel, axis: Axis, *, dim: int) -> Tensor:
+    source = planes.shape[dim]
+    index, weight = taps(source, target, kernel, axis.step, axis.origin)
+    if index.shape[1] == 1 and target == source and bool((index[:, 0] == np.arange(source)).all()):
+        return planes
+    shape = (-1, 1) if dim == -2 else (-1,)
+    total: Tensor | None = None
+    for k in range(index.shape[1]):
+        at = torch.from_numpy(index[:, k].copy()).to(planes.device)
+        by = torch.from_numpy(weight[:, k].copy()).to(planes.device, planes.dtype).reshape(shape)
+        part = planes.index_select(dim, at)
+        total = part.mul_(by) if total is None else total.addcmul_(part, by)
+    assert total is not None
+    return total
+
+
+def phase_kernel(scale: int, kernel: Kernel, *, radius: int = 2) -> NDArray[np.float64]:
+    """Give integer upscaling as a convolution: (scale², 2*radius+1, 2*radius+1), to be pixel-shuffled.
+
+    Exact away from borders; at borders the convolution's padding decides (replicate is within one level of the
+    mirror). Lets a network add its interpolated base at the price of one small convolution.
+    """
+    size = 2 * radius + 1
+    phases = np.zeros((scale, size))
+    offset = np.arange(size, dtype=np.float64) - radius
+    for p in range(scale):
+        at = (p + 0.5) / scale - 0.5
+        weight = kernel.weight(offset - at)
+        phases[p] = weight / weight.sum()
+    both: NDArray[np.float64] = phases[:, None, :, None] * phases[None, :, None, :]
+    return both.reshape(scale * scale, size, size)
