@@ -13,6 +13,7 @@ from typing import Literal
 
 from vsr.core.card import ModelCard, Precision
 from vsr.core.events import StageLoad
+from vsr.core.frame import ColorSpec
 from vsr.core.media import MediaInfo, OutputSpec, Span, StreamPlan
 from vsr.core.settings import Settings
 
@@ -33,13 +34,15 @@ class Destination:
 class Chunk:
     """The unit of work and of resume: the frames whose pts lie in `span`.
 
-    frames: how many that is by the packet scan. lead, tail: frames decoded before and after for the windows' reach
-    and never written. seek: pts of the keyframe to decode from (None: from the start of the stream).
+    frames: how many that is by the packet scan. decode: `span` widened by `lead` frames before and `tail` after, which
+    are decoded for the windows' reach and the shot detector's memory and never written. seek: pts of the keyframe to
+    decode from (None: from the start of the stream).
     """
 
     index: int
     span: Span
     frames: int
+    decode: Span
     seek: int | None = None
     lead: int = 0
     tail: int = 0
@@ -74,9 +77,13 @@ class Compute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One source to one destination. `card.scale` times the source's size, then resampled to `output`'s size."""
+    """One source to one destination: `model_scale` times the source's size, then resampled to `output`'s size.
+
+    color: the source's, resolved: no `unspecified` matrix, range or siting in it.
+    """
 
     source: MediaInfo
+    color: ColorSpec
     destination: Destination
     settings: Settings
     origins: Mapping[str, str]

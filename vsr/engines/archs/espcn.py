@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vsr.core.card import ModelCard
 from vsr.filters import BICUBIC, phase_kernel
 
 
@@ -56,3 +57,8 @@ def load(state: Mapping[str, Tensor], *, scale: int, channels: int = 1) -> Espcn
 def halo() -> int:
     """Give the reach of one output pixel, in low-resolution pixels: 2 + 1 + 1."""
     return 4
+
+
+def build(card: ModelCard, state: Mapping[str, Tensor], *, scale: int) -> Espcn:
+    """Build the network of a card: luma or RGB by its domain."""
+    return load(state, scale=scale, channels=1 if card.domain == "y" else 3)

@@ -1,0 +1,79 @@
+"""NetEngine: an Engine out of a torch module."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vsr.core.card import ModelCard, Precision
+from vsr.core.errors import IncompatibleModel
+from vsr.engines.base import Batch
+from vsr.engines.device import DTYPES, memory_errors
+
+
+class NetEngine:
+    """Runs a module that maps (B, N, C, H, W) to (B, C, s*H, s*W).
+
+    `body` is the part that runs in the reduced precision, in channels_last; the module casts at the body's doors, so
+    that what goes in and comes out is float32. `restore` gives an inference tensor: change it in place only under
+    `torch.inference_mode()`. Safe to call from several threads: the module holds no state of a call.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        *,
+        card: ModelCard,
+        scale: int,
+        body: nn.Module | None = None,
+        device: str = "cpu",
+        precision: Precision = "fp32",
+    ) -> None:
+        self.card = card
+        self.device = torch.device(device)
+        self._scale = scale
+        with memory_errors(f"the weights of {card.id} do not fit on {device}"):
+            self._net: nn.Module | None = net.to(self.device).eval().requires_grad_(False)
+            if body is not None:
+                body.to(dtype=DTYPES[precision], memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def scale(self) -> int:
+        return self._scale
+
+    def restore(self, batch: Batch) -> Tensor:
+        """See `Engine.restore`.
+
+        Raises:
+            OutOfMemory: the batch does not fit.
+            IncompatibleModel: the window's size or channels are not the card's.
+        """
+        assert self._net is not None, "restore after close"
+        check_batch(self.card, batch)
+        size = "x".join(str(n) for n in batch.frames.shape)
+        with memory_errors(f"{self.card.id} on windows of {size}"), torch.inference_mode():
+            result = self._net(batch.frames)
+        assert isinstance(result, Tensor)
+        return result.float().contiguous()
+
+    def close(self) -> None:
+        self._net = None
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def check_batch(card: ModelCard, batch: Batch) -> None:
+    """Hold a batch against the card.
+
+    Raises:
+        IncompatibleModel: another number of frames or channels, or a size that is not the divisor's or too small.
+    """
+    _, frames, channels, height, width = batch.frames.shape
+    if frames != card.frames:
+        raise IncompatibleModel(f"{card.id} takes windows of {card.frames} frames, got {frames}")
+    if channels not in ((1,) if card.domain == "y" and card.digest else (1, 3)):
+        raise IncompatibleModel(f"{card.id} takes {'luma' if card.domain == 'y' else 'RGB'}, got {channels} channels")
+    if height % card.divisor or width % card.divisor or min(height, width) < card.minimum:
+        raise IncompatibleModel(
+            f"{card.id} takes multiples of {card.divisor} of at least {card.minimum}, got {width}x{height}"
+        )

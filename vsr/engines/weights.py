@@ -1,0 +1,166 @@
+"""Weight files: where they lie, whether they are whole, and their tensors. Nothing in a file is ever executed.
+
+Safetensors are read as they are; pickled checkpoints (.pth, .pt, .ckpt, .bin) only through torch's weights-only
+unpickler, which refuses every global that is not a tensor's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import pickle
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platformdirs
+
+from vsr.core.card import ModelCard
+from vsr.core.errors import UnsafeWeights, WeightsCorrupt, WeightsMissing
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+PICKLED = (".pth", ".pt", ".ckpt", ".bin")
+SUFFIXES = (".safetensors", *PICKLED, ".pb")
+# The words of torch's weights-only unpickler when it meets something else than a tensor.
+_FORBIDDEN = re.compile(r"(?:GLOBAL|unrecognized function|Unsupported class|create new object for \w+ \w+) ([\w.]+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Weights:
+    """A weight file's content: tensors on the CPU by key (a pickled checkpoint may nest them), header, sha256."""
+
+    path: Path
+    state: Mapping[str, Tensor | Mapping[str, object] | object]
+    header: Mapping[str, str]
+    digest: str
+
+
+def shipped_folder() -> Path:
+    """Give the folder of the shipped cards and weights."""
+    return Path(__file__).resolve().parent / "zoo"
+
+
+def user_folder() -> Path:
+    """Give the folder where a user's own cards and weights are found by name; it need not exist."""
+    return Path(platformdirs.user_data_dir("vsr", appauthor=False)) / "models"
+
+
+def folders() -> tuple[Path, ...]:
+    """Give where models are looked for, in order: shipped, the user's."""
+    return shipped_folder(), user_folder()
+
+
+def find(card: ModelCard) -> Path:
+    """Give the weight file beside the card of this id.
+
+    Raises:
+        WeightsMissing: there is none.
+    """
+    looked = [folder / f"{card.id}.safetensors" for folder in folders()]
+    for path in looked:
+        if path.is_file():
+            return path
+    raise WeightsMissing(
+        f"the weights of {card.id} are missing", hint=f"Put {looked[0].name} into {user_folder()}, or reinstall vsr."
+    )
+
+
+def load(path: Path, *, digest: str = "") -> Weights:
+    """Read a weight file, read once: what is checked is what is used.
+
+    Args:
+        digest: the sha256 that the file must have; empty: any.
+
+    Raises:
+        WeightsMissing: no such file.
+        WeightsCorrupt: another digest, truncated, or no weight file at all.
+        UnsafeWeights: a pickle or an archive that wants to run code.
+    """
+    content = read(path)
+    found = hashlib.sha256(content).hexdigest()
+    if digest and found != digest:
+        raise WeightsCorrupt(
+            f"{path} is damaged or not the model's: sha256 {found[:12]}…, the card says {digest[:12]}…",
+            hint="Fetch the file again, or reinstall vsr.",
+        )
+    if path.suffix.lower() == ".safetensors":
+        state, header = _safetensors(path, content)
+        return Weights(path=path, state=state, header=header, digest=found)
+    return Weights(path=path, state=_pickled(path, content), header={}, digest=found)
+
+
+def read(path: Path) -> bytes:
+    """Give a weight file's bytes.
+
+    Raises:
+        WeightsMissing: no such file, or it cannot be read.
+        WeightsCorrupt: the file is empty.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise WeightsMissing(f"weight file {path} does not exist", hint="Check the path.") from error
+    except OSError as error:
+        raise WeightsMissing(f"cannot read weight file {path}: {error.strerror}") from error
+    if not content:
+        raise WeightsCorrupt(f"{path} is empty", hint="Fetch the file again.")
+    return content
+
+
+def _safetensors(path: Path, content: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load as parse
+
+    try:
+        state = parse(content)
+    except SafetensorError as error:
+        raise WeightsCorrupt(f"{path} is no whole safetensors file: {error}", hint="Fetch the file again.") from error
+    # The parser has checked the layout: an 8-byte length, then that many bytes of JSON.
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return state, dict(header.get("__metadata__") or {})
+
+
+def _pickled(path: Path, content: bytes) -> Mapping[str, object]:
+    import torch
+
+    try:
+        loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise _refused(path, str(error)) from error
+    except RuntimeError as error:
+        if "TorchScript" in str(error):
+            raise _refused(path, str(error)) from error
+        raise _broken(path, error) from error
+    except (EOFError, KeyError, ValueError, IndexError, TypeError, AttributeError, OSError, OverflowError) as error:
+        raise _broken(path, error) from error
+    if not isinstance(loaded, Mapping) or not all(isinstance(key, str) for key in loaded):
+        raise WeightsCorrupt(f"{path} holds a {type(loaded).__name__}, not a table of tensors")
+    return loaded
+
+
+def _refused(path: Path, reason: str) -> UnsafeWeights | WeightsCorrupt:
+    """Tell a pickle that wants more than tensors from bytes that are no pickle."""
+    if "TorchScript" in reason:
+        return UnsafeWeights(
+            f"{path} is a TorchScript archive, which is a program", hint="Save its state_dict as safetensors."
+        )
+    wanted = _FORBIDDEN.search(reason)
+    if wanted is None:
+        return _broken(path, reason.splitlines()[0] if reason else "no pickle")
+    return UnsafeWeights(
+        f"{path} wants to run {wanted[1]} when it is loaded; refused, nothing was run",
+        hint="If you trust its author, convert it to safetensors elsewhere; else delete it.",
+    )
+
+
+def _broken(path: Path, reason: object) -> WeightsCorrupt:
+    log.debug("cannot load %s: %s", path, reason)
+    return WeightsCorrupt(f"{path} is truncated or no weight file", hint="Fetch the file again.")

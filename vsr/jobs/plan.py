@@ -1,0 +1,240 @@
+"""MediaInfo + Settings + ModelCard -> Job: everything is decided here, before any work.
+
+Whatever cannot be (a scale the model has not, a size the encoder refuses, an output that exists) is refused here, while
+it costs nothing.
+"""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from vsr import __version__
+from vsr.color.tables import output_color, resolve
+from vsr.core.card import ModelCard
+from vsr.core.errors import UsageError
+from vsr.core.events import Planned, Report, Warned, silent
+from vsr.core.frame import ColorSpec, pixel_format
+from vsr.core.job import Chunk, Compute, Destination, Job
+from vsr.core.media import MediaInfo, OutputSpec, Span, StreamPlan
+from vsr.core.settings import Resolved, Settings
+from vsr.engines import device, registry
+from vsr.io import containers
+from vsr.io.probe import probe
+from vsr.jobs.destination import destination as decide_destination
+from vsr.jobs.geometry import Target, target
+from vsr.jobs.preflight import refuse_impossible
+from vsr.jobs.times import span as time_span
+from vsr.temporal.shots import MEMORY
+from vsr.temporal.window import reach
+
+DEFAULT_SCALE = 2.0
+
+
+def plan(source: Path, destination: Path | None, resolved: Resolved, *, report: Report = silent) -> Job:
+    """Decide a job completely. Reads the source's packets, opens the model, opens no output.
+
+    Raises:
+        InputError, ModelError, DeviceError, UsageError, OutputError: see `core/errors.py`.
+    """
+    settings = resolved.settings
+    info = probe(source, rate=_rate(settings.run.rate))
+    span = time_span(info, settings.run.start, settings.run.end)
+    choice, size = _model(info, settings)
+    where = _destination(info, destination, settings, choice, size)
+    color = resolve(info.video.color, pixel_format(info.video.pixel_format), info.video.width, info.video.height)
+    output = _output(info, settings, where, color, size)
+    streams = containers.plan_streams(info, where.container) if where.kind == "video" else ()
+    compute = _compute(info, settings, choice)
+    warnings = (*info.warnings, *_losses(info, streams, where))
+    job = Job(
+        source=info,
+        color=color,
+        destination=where,
+        settings=settings,
+        origins=dict(resolved.origins),
+        card=choice.card,
+        model=choice.reference,
+        model_scale=choice.scale,
+        compute=compute,
+        output=output,
+        streams=streams,
+        span=span,
+        seed=settings.run.seed,
+        fingerprint=_fingerprint(info, settings, choice.card, output),
+        chunks=_chunks(info, span, choice.card, settings),
+        warnings=warnings,
+    )
+    refuse_impossible(job)
+    report(Planned(source=str(info.path), destination=str(where.path), frames=_frames(job), description=_line(job)))
+    for warning in warnings:
+        report(Warned(message=warning))
+    return job
+
+
+def _rate(text: str | None) -> Fraction | None:
+    if text is None:
+        return None
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise UsageError(f"--rate {text!r} is no frame rate", hint="Write 25, 29.97 or 30000/1001.") from None
+    if not 0 < rate <= 1000:
+        raise UsageError(f"--rate must lie between 0 and 1000, got {text}")
+    return rate
+
+
+def _model(info: MediaInfo, settings: Settings) -> tuple[registry.Choice, Target]:
+    """Choose model, its scale and the output size; the size may ask for a ratio between the model's scales."""
+    engine = settings.engine
+    if engine.scale is not None and (engine.width is not None or engine.height is not None):
+        raise UsageError("--scale and --width/--height exclude each other")
+    exact = engine.width is not None or engine.height is not None
+    if not exact and engine.scale is None:
+        choice = registry.choose(engine.model, None, settings.temporal.frames)
+        return choice, target(info.video, scale=float(choice.scale), width=None, height=None)
+    size = target(info.video, scale=engine.scale or DEFAULT_SCALE, width=engine.width, height=engine.height)
+    asked = float(size.wanted)
+    if exact:
+        asked = float(registry.model_scale_for(engine.model, asked))
+    return registry.choose(engine.model, asked, settings.temporal.frames), size
+
+
+def _destination(
+    info: MediaInfo, path: Path | None, settings: Settings, choice: registry.Choice, size: Target
+) -> Destination:
+    exact = settings.engine.width is not None or settings.engine.height is not None
+    label = f"{choice.card.family}_{size.width}x{size.height}" if exact else f"{choice.card.family}_x{size.wanted}"
+    return decide_destination(
+        info,
+        path,
+        container=settings.encode.container,
+        label=label.replace("/", "-"),
+        overwrite=settings.run.overwrite,
+    )
+
+
+def _output(info: MediaInfo, settings: Settings, where: Destination, color: ColorSpec, size: Target) -> OutputSpec:
+    encode = settings.encode
+    video = info.video
+    if where.kind != "video":
+        codec, encoder, options = where.container, where.container, ()
+        name = containers.image_pixel_format(video.pixel_format, where.container, encode.image_depth)
+        width, height = size.width, size.height
+    else:
+        codec = encode.codec or containers.default_codec(where.container)
+        containers.check_codec(codec, where.container)
+        encoder = containers.encoder_for(codec)
+        name = containers.output_pixel_format(video.pixel_format, codec, encode.pix_fmt)
+        width, height = containers.encodable_size(size.width, size.height, name, codec)
+    target_color = output_color(color, pixel_format(name))
+    threads = encode.encoder_threads or device.cores()
+    interval = _keyframe_interval(video.rate)
+    if where.kind == "video":
+        options = containers.encoder_options(
+            codec,
+            crf=encode.crf,
+            preset=encode.encoder_preset,
+            threads=threads,
+            keyframe_interval=interval,
+            color=target_color,
+            pixel_format=name,
+        )
+    return OutputSpec(
+        codec=codec,
+        encoder=encoder,
+        options=tuple(options),
+        width=width,
+        height=height,
+        pixel_format=name,
+        color=target_color,
+        tags=target_color,
+        time_base=video.time_base,
+        rate=video.rate,
+        sar=size.sar,
+        rotation=video.rotation,
+        threads=threads,
+        keyframe_interval=interval,
+    )
+
+
+def _keyframe_interval(rate: Fraction | None) -> int:
+    """Ten seconds, as players expect for seeking; 250 frames where the rate is unknown or absurd."""
+    return min(600, max(25, round(10 * rate))) if rate is not None and rate <= 240 else 250
+
+
+def _losses(info: MediaInfo, streams: Sequence[StreamPlan], where: Destination) -> list[str]:
+    if where.kind != "video":
+        kinds = sorted({s.kind for s in info.streams if not s.is_cover})
+        return [f"images hold no {', '.join(kinds)}: left out"] if kinds else []
+    return [f"stream {s.index} is left out: {s.reason}" for s in streams if s.action == "drop"]
+
+
+def _compute(info: MediaInfo, settings: Settings, choice: registry.Choice) -> Compute:
+    engine = settings.engine
+    chosen = device.pick_device(engine.device)
+    precision = device.choose_precision(choice.card, choice.reference, choice.scale, chosen, engine.precision)
+    is_cpu = chosen == "cpu"
+    pixels = info.video.width * info.video.height
+    # Small pictures do not fill a GPU one at a time; on a CPU batches leave the cache and lose.
+    batch = engine.batch or (1 if is_cpu or pixels > 960 * 540 else 4)
+    workers = (engine.workers or device.cores()) if is_cpu else 1
+    return Compute(device=chosen, precision=precision, batch=batch, tile=engine.tile, workers=workers)
+
+
+def _chunks(info: MediaInfo, span: Span, card: ModelCard, settings: Settings) -> tuple[Chunk, ...]:
+    """One chunk a job for now: the whole span. Chunks of bounded length will come from here."""
+    every = info.packets.pts if info.kind == "video" else tuple(range(info.frame_count))
+    inside = [pts for pts in every if pts in span]
+    context = reach(card.frames, settings.temporal.stride)
+    lead = context + MEMORY if card.frames > 1 else 0
+    first = bisect.bisect_left(every, inside[0])
+    last = bisect.bisect_right(every, inside[-1])
+    begin, end = max(0, first - lead), min(len(every), last + context)
+    start = None if begin == 0 or span.start is None else every[begin]
+    stop = None if end == len(every) or span.stop is None else every[end]
+    seek = None
+    if start is not None and info.packets.keyframes:
+        at = bisect.bisect_right(info.packets.keyframes, start)
+        seek = info.packets.keyframes[at - 1] if at else None
+    decode = Span(start=start, stop=stop)
+    return (
+        Chunk(
+            index=0,
+            span=span,
+            frames=len(inside),
+            decode=decode,
+            seek=seek,
+            lead=first - begin,
+            tail=end - last,
+        ),
+    )
+
+
+def _frames(job: Job) -> int:
+    return sum(chunk.frames for chunk in job.chunks)
+
+
+def _line(job: Job) -> str:
+    video, out = job.source.video, job.output
+    return (
+        f"{video.width}x{video.height} {video.codec} -> {out.width}x{out.height} {out.codec}, "
+        f"{job.card.id} {job.compute.precision} on {job.compute.device}"
+    )
+
+
+def _fingerprint(info: MediaInfo, settings: Settings, card: ModelCard, output: OutputSpec) -> str:
+    """Give a digest of the source's content (sampled), every setting that touches a pixel, model and version."""
+    digest = hashlib.sha256()
+    for file in info.files or (info.path,):
+        size = file.stat().st_size
+        with file.open("rb") as content:
+            digest.update(f"{size}".encode() + content.read(1 << 20))
+            content.seek(max(0, size - (1 << 20)))
+            digest.update(content.read())
+    facts = (info.packets, settings.engine, settings.temporal, settings.run.start, settings.run.end, output)
+    digest.update(repr((facts, settings.run.seed, card.id, card.digest, __version__)).encode())
+    return digest.hexdigest()

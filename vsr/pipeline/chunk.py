@@ -1,0 +1,234 @@
+"""One chunk end to end: decode, window, infer, encode, in lanes. Frames in = frames out, or an error."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from vsr.color.convert import to_frame
+from vsr.core.errors import ChunkFailed, DecodeError
+from vsr.core.events import StageLoad
+from vsr.core.frame import Frame, Picture, pixel_format
+from vsr.core.job import Chunk, ChunkResult, Job
+from vsr.engines import registry
+from vsr.engines.base import Engine
+from vsr.engines.device import tune_allocator, use_threads
+from vsr.io.base import DecodeTally, Sink, Source, Written
+from vsr.io.decode import open_source
+from vsr.io.encode import PyavSink
+from vsr.io.images import ImageSink
+from vsr.pipeline import cuda
+from vsr.pipeline.infer import Restorer
+from vsr.pipeline.lanes import Feed, Lanes
+from vsr.pipeline.pictures import pictures
+from vsr.temporal.window import Window, windows
+
+Tick = Callable[[int, tuple[StageLoad, ...]], None]
+
+
+def segment_name(job: Job, chunk: Chunk) -> str:
+    """Give the name of a chunk's file (or folder of images) in the work folder."""
+    return f"{chunk.index:06d}.nut" if job.destination.kind == "video" else f"{chunk.index:06d}"
+
+
+def open_engine(job: Job) -> Engine:
+    """Open the job's engine as the plan says.
+
+    Raises:
+        ModelError, DeviceError: it cannot be opened.
+    """
+    if job.compute.device == "cpu":
+        tune_allocator()
+    return registry.open_engine(
+        job.model,
+        scale=job.model_scale,
+        device=job.compute.device,
+        precision=job.compute.precision,
+        frames=job.card.frames,
+    )
+
+
+def run_chunk(job: Job, chunk: Chunk, path: Path, engine: Engine, tick: Tick = lambda done, loads: None) -> ChunkResult:
+    """Restore the frames of `chunk` into the segment (or folder of images) `path`.
+
+    `tick(done, loads)` is called in the caller's thread a few times a second.
+
+    Raises:
+        VsrError: of whatever went wrong first; nothing is left at `path` then.
+    """
+    began, cpu = time.perf_counter(), time.process_time()
+    sys.setswitchinterval(1e-3)  # the default 5 ms lets one busy Python thread starve the others
+    threads = 1 if job.compute.device == "cpu" else min(8, job.output.threads)
+    source = open_source(job.source, decoder=job.settings.run.decoder, threads=threads)
+    sink = _open_sink(job, path)
+    restorer = open_restorer(job, engine)
+    tally = DecodeTally()
+    encoded: list[int] = []  # pts, in order
+
+    def encode(frame: Frame) -> None:
+        sink.write(frame)
+        encoded.append(frame.pts)
+
+    try:
+        with Lanes() as lanes:
+            if job.compute.device == "cpu":
+                restored = _on_cpu(lanes, job, chunk, source, restorer, tally)
+            else:
+                restored = cuda.restore(lanes, job, chunk, source, restorer, tally)
+            lanes.drain("encode", restored, encode)
+            lanes.wait(lambda: tick(len(encoded), lanes.loads()))
+            loads = lanes.loads()
+        if not encoded:
+            raise DecodeError(f"no frame of {job.source.path} could be decoded: {tally.first_error or 'it is empty'}")
+        written = sink.close()
+    except BaseException:
+        sink.abort()
+        shutil.rmtree(path, ignore_errors=True)
+        raise
+    finally:
+        restorer.close()
+    warnings = _account(job, chunk, tally, restorer, encoded, written)
+    tick(written.frames, loads)
+    return ChunkResult(
+        index=chunk.index,
+        path=path,
+        frames=written.frames,
+        pts=written.pts,
+        durations=written.durations,
+        digest=_digest(path),
+        wall_s=time.perf_counter() - began,
+        cpu_s=time.process_time() - cpu,
+        stages=loads,
+        warnings=warnings,
+    )
+
+
+def chunk_windows(job: Job, chunk: Chunk, source: Source, tally: DecodeTally) -> Iterator[Window[Picture]]:
+    """Yield the windows whose centres the chunk writes; its context is decoded, and only looked at."""
+    temporal = job.settings.temporal
+    size = job.card.frames
+    stream = pictures(
+        source,
+        chunk.decode,
+        domain=job.card.domain,
+        color=job.color,
+        seek=chunk.seek,
+        shots=size > 1 and temporal.shots,
+        tally=tally,
+    )
+    every = windows(
+        stream, size=size, stride=temporal.stride, edge=temporal.edge, opens_shot=lambda picture: picture.opens_shot
+    )
+    return (window for window in every if window.center.pts in chunk.span)
+
+
+def to_output(job: Job, picture: Picture) -> Frame:
+    """Give a restored Picture as a Frame of the output's format and colours."""
+    return to_frame(
+        picture,
+        pixel_format(job.output.pixel_format),
+        job.output.color,
+        source_format=pixel_format(job.source.video.pixel_format),
+        source_color=job.color,
+    )
+
+
+def frame_bytes(frame: Frame) -> int:
+    return sum(plane.nbytes for plane in frame.planes)
+
+
+def _on_cpu(
+    lanes: Lanes, job: Job, chunk: Chunk, source: Source, restorer: Restorer, tally: DecodeTally
+) -> Feed[Frame]:
+    """Frame-parallel: W workers with one intra-op thread each beat a team that waits at barriers."""
+
+    def produce() -> Iterator[Window[Picture]]:
+        use_threads(1)
+        return chunk_windows(job, chunk, source, tally)
+
+    def restore(window: Window[Picture]) -> Frame:
+        return to_output(job, restorer.restore([window])[0])
+
+    decoded = lanes.flow("decode", produce, weigh=_window_bytes)
+    return lanes.map(
+        "infer", restore, decoded, workers=job.compute.workers, setup=lambda: use_threads(1), weigh=frame_bytes
+    )
+
+
+def _window_bytes(window: Window[Picture]) -> int:
+    """Give the bytes of the centre: neighbours are shared with the windows around."""
+    return window.center.data.nbytes
+
+
+def open_restorer(job: Job, engine: Engine) -> Restorer:
+    """Make the runner around the job's engine; the engine stays its opener's."""
+    exact = partial(
+        registry.open_engine,
+        job.model,
+        scale=job.model_scale,
+        device=job.compute.device,
+        precision="fp32",
+        frames=job.card.frames,
+    )
+    return Restorer(
+        engine=engine,
+        height=job.output.height,
+        width=job.output.width,
+        seed=job.seed,
+        tile=job.compute.tile,
+        open_exact=None if job.compute.precision == "fp32" else exact,
+    )
+
+
+def _open_sink(job: Job, path: Path) -> Sink:
+    if job.destination.kind == "video":
+        return PyavSink(path, job.output)
+    pattern = job.destination.pattern or f"%06d{job.destination.path.suffix}"
+    return ImageSink(path, job.output, pattern=pattern)
+
+
+def _account(
+    job: Job, chunk: Chunk, tally: DecodeTally, restorer: Restorer, encoded: list[int], written: Written
+) -> tuple[str, ...]:
+    """Hold frames in against frames out; say what was concealed, missing or run again.
+
+    Raises:
+        ChunkFailed: a frame was lost between the decoder and the file.
+        DecodeError: damaged input under --strict.
+    """
+    if list(written.pts) != encoded:
+        raise ChunkFailed(f"{len(encoded)} frames went to the encoder, {written.frames} came out with other times")
+    said = []
+    if tally.corrupt or tally.errors:
+        said.append(
+            f"{job.source.path.name} is damaged: {tally.corrupt} frames concealed, {tally.errors} packets refused"
+            + (f" (first: {tally.first_error})" if tally.first_error else "")
+        )
+    missing = chunk.frames - len(encoded)
+    if missing > 0:
+        said.append(f"{missing} of {chunk.frames} frames that the file announces could not be decoded")
+    if said and job.settings.run.strict:
+        raise DecodeError("; ".join(said), hint="Leave out --strict to go on with what can be decoded.")
+    if restorer.tally.widened:
+        said.append(f"{len(restorer.tally.widened)} frames were run again in float32")
+    if restorer.tally.shrunk:
+        said.append(f"memory ran out: {', '.join(restorer.tally.shrunk)}")
+    return tuple(said)
+
+
+def _digest(path: Path) -> str:
+    """Give the sha256 of a segment, or of the names and sizes in a folder of images."""
+    digest = hashlib.sha256()
+    if path.is_dir():
+        for file in sorted(path.iterdir()):
+            digest.update(f"{file.name} {file.stat().st_size}\n".encode())
+        return digest.hexdigest()
+    with path.open("rb") as content:
+        while block := content.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

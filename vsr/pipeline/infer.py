@@ -1,0 +1,153 @@
+"""Windows of Pictures in, restored Pictures out: the one runner around every engine.
+
+It stacks windows into a batch, pads to the engine's divisor, tiles where memory asks for it, shrinks batch and tile
+when the device runs out of memory, runs a window again in float32 when the network gives infinities or NaN, and brings
+the result to the exact size that was asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vsr.core.errors import ChunkFailed, OutOfMemory
+from vsr.core.frame import Picture
+from vsr.engines.base import Batch, Engine, Key
+from vsr.engines.tiling import Tiled
+from vsr.filters import LANCZOS, resize
+from vsr.temporal.window import Window
+
+log = logging.getLogger(__name__)
+
+SMALLEST_TILE = 32  # input pixels a side; below it the halo costs more than the tile
+
+
+@dataclass(slots=True, kw_only=True)
+class InferTally:
+    """What the runner had to do beyond running; lists, because appending is safe from several lanes."""
+
+    widened: list[int] = field(default_factory=list)  # frames run again in float32
+    shrunk: list[str] = field(default_factory=list)  # what was made smaller for want of memory
+
+
+@dataclass(slots=True, kw_only=True)
+class Restorer:
+    """Runs one engine over windows. Safe to call from several lanes at a time.
+
+    height, width: of the result; when they differ from the engine's output it is resampled (Lanczos, antialiased).
+    tile: largest tile side in input pixels, None for whole pictures. open_exact opens the same engine in float32,
+    or is None where the engine already runs in float32.
+    """
+
+    engine: Engine
+    height: int
+    width: int
+    seed: int = 0
+    tile: int | None = None
+    open_exact: Callable[[], Engine] | None = None
+    check_finite: bool = True
+    tally: InferTally = field(default_factory=InferTally)
+    _exact: Engine | None = None
+
+    @torch.inference_mode()
+    def restore(self, windows: Sequence[Window[Picture]]) -> list[Picture]:
+        """Restore the centres of windows of one size, in order.
+
+        Raises:
+            OutOfMemory: even one window in the smallest tiles does not fit.
+            ChunkFailed: the network gives no finite numbers even in float32.
+        """
+        frames = torch.stack([torch.stack([picture.data for picture in window.items]) for window in windows])
+        keys = tuple(Key(frame=window.center.index, seed=self.seed) for window in windows)
+        result = self._shrinking(frames, keys)
+        if self.check_finite and not bool(torch.isfinite(result.sum())):
+            result = self._again(frames, keys, result)
+        if result.shape[-2:] != (self.height, self.width):
+            result = resize(result, self.height, self.width, LANCZOS)
+        return [self._picture(window.center, data) for window, data in zip(windows, result, strict=True)]
+
+    def _picture(self, center: Picture, data: Tensor) -> Picture:
+        alpha = center.alpha
+        if alpha is not None and alpha.shape[-2:] != data.shape[-2:]:
+            alpha = resize(alpha, data.shape[-2], data.shape[-1], LANCZOS).clamp_(0, 1)
+        return Picture(
+            index=center.index,
+            pts=center.pts,
+            duration=center.duration,
+            data=data,
+            domain=center.domain,
+            chroma=center.chroma,
+            alpha=alpha,
+            opens_shot=center.opens_shot,
+        )
+
+    def _shrinking(self, frames: Tensor, keys: tuple[Key, ...]) -> Tensor:
+        """Run, with smaller batches and then smaller tiles each time memory runs out. What was shrunk stays so."""
+        while True:
+            tile = self.tile
+            try:
+                return self._padded(self.engine, frames, keys, tile)
+            except OutOfMemory as error:
+                if len(keys) > 1:
+                    self._note(f"batch {len(keys)} -> {len(keys) // 2}")
+                    half = len(keys) // 2
+                    parts = (self._shrinking(frames[:half], keys[:half]), self._shrinking(frames[half:], keys[half:]))
+                    return torch.cat(parts)
+                side = min(tile or max(frames.shape[-2:]), max(frames.shape[-2:]))
+                if side <= SMALLEST_TILE:
+                    raise OutOfMemory(
+                        f"not enough memory for a tile of {side} pixels: {error.message}",
+                        hint="Close other programs that use the device, or run with --device cpu.",
+                    ) from error
+                smaller = max(SMALLEST_TILE, -(-side // 2))
+                self.tile = min(smaller, self.tile or smaller)
+                self._note(f"tile {side} -> {smaller}")
+
+    def _note(self, what: str) -> None:
+        log.warning("out of memory: %s", what)
+        self.tally.shrunk.append(what)
+
+    def _again(self, frames: Tensor, keys: tuple[Key, ...], result: Tensor) -> Tensor:
+        """Replace the windows that are not finite by float32 runs of them."""
+        kept = result.clone()
+        for at, key in enumerate(keys):
+            if bool(torch.isfinite(result[at]).all()):
+                continue
+            if self._exact is None and self.open_exact is not None:
+                self._exact = self.open_exact()
+            engine = self._exact or self.engine
+            widened = self._padded(engine, frames[at : at + 1], (key,), self.tile)[0]
+            if not bool(torch.isfinite(widened).all()):
+                raise ChunkFailed(
+                    f"the model {self.engine.card.id} gives no finite numbers for frame {key.frame}, even in float32",
+                    hint="The weights may be damaged: try another model.",
+                )
+            log.warning("frame %d: not finite, run again in float32", key.frame)
+            self.tally.widened.append(key.frame)
+            kept[at] = widened
+        return kept
+
+    def _padded(self, engine: Engine, frames: Tensor, keys: tuple[Key, ...], tile: int | None) -> Tensor:
+        """Run on a size the engine takes; the padding repeats the edge and is cropped away again."""
+        height, width = frames.shape[-2:]
+        divisor, minimum = engine.card.divisor, engine.card.minimum
+        below, right = (-(-max(d, minimum) // divisor) * divisor - d for d in (height, width))
+        if below or right:
+            flat = F.pad(frames.flatten(0, 1), (0, right, 0, below), mode="replicate")
+            frames = flat.unflatten(0, frames.shape[:2])
+        runner: Engine = engine
+        if tile is not None and tile < max(frames.shape[-2:]):
+            runner = Tiled(engine, tile=tile)
+        result = runner.restore(Batch(frames=frames, keys=keys))
+        return result[..., : height * engine.scale, : width * engine.scale]
+
+    def close(self) -> None:
+        """Close the float32 engine if one was opened. The main engine belongs to whoever opened it."""
+        if self._exact is not None:
+            self._exact.close()
+            self._exact = None
