@@ -62,9 +62,7 @@ def _conv(name: str, source: str, weight: NDArray[np.float32], bias: NDArray[np.
             padding=_string(b"SAME"),
             data_format=_string(b"NHWC"),
         ),
-        _node(
-            f"{name}/bias_add", "BiasAdd", [name, f"{name}/bias"], T=_kind(FLOAT), data_format=_string(b"NHWC")
-        ),
+        _node(f"{name}/bias_add", "BiasAdd", [name, f"{name}/bias"], T=_kind(FLOAT), data_format=_string(b"NHWC")),
     ]
 
 

@@ -42,7 +42,7 @@ def record(engine: Engine, batch: Batch) -> Recording:
         aligned=None if batch.aligned is None else batch.aligned.clone(),
     )
     device = batch.frames.device
-    side = torch.cuda.Stream(device)
+    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(side):
         for _ in range(WARM_UP):
@@ -55,12 +55,17 @@ def record(engine: Engine, batch: Batch) -> Recording:
     return Recording(batch=static, result=result, replay=graph.replay)
 
 
+def graphed(engine: Engine, device: str) -> Engine:
+    """Give the engine with recording on CUDA, itself elsewhere."""
+    return Graphed(engine) if device.startswith("cuda") else engine
+
+
 class Graphed:
     """Replays `engine` by CUDA graphs. Only for engines whose result does not depend on `Batch.keys`.
 
-    A shape is recorded when it comes for the second time, up to four shapes; where recording fails, and off CUDA,
-    the engine is called as it is. One thread may replay a recording at a time: another thread that asks for the same
-    shape gets the engine itself.
+    A shape is recorded when it comes for the second time, up to four shapes; where recording fails the engine is
+    called as it is. All calls must be made on one stream: a recording's tensors are written anew by the next call.
+    A thread that asks for a shape which another one is replaying gets the engine itself.
     """
 
     def __init__(self, engine: Engine, *, record: Record = record) -> None:
@@ -77,17 +82,18 @@ class Graphed:
 
     def restore(self, batch: Batch) -> Tensor:
         shape = (batch.frames.shape, None if batch.aligned is None else batch.aligned.shape)
-        recording = self._take(shape, batch)
-        if recording is None:
-            return self._engine.restore(batch)
-        try:
-            recording.batch.frames.copy_(batch.frames, non_blocking=True)
-            if recording.batch.aligned is not None and batch.aligned is not None:
-                recording.batch.aligned.copy_(batch.aligned, non_blocking=True)
-            recording.replay()
-            return recording.result.clone()
-        finally:
-            self._ready[shape].append(recording)
+        with torch.inference_mode():
+            recording = self._take(shape, batch)
+            if recording is None:
+                return self._engine.restore(batch)
+            try:
+                recording.batch.frames.copy_(batch.frames, non_blocking=True)
+                if recording.batch.aligned is not None and batch.aligned is not None:
+                    recording.batch.aligned.copy_(batch.aligned, non_blocking=True)
+                recording.replay()
+                return recording.result.clone()
+            finally:
+                self._ready[shape].append(recording)
 
     def close(self) -> None:
         self._ready.clear()

@@ -11,8 +11,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,6 +27,10 @@ DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfl
 FLOOR_DB = 50.0  # a reduced precision must agree with fp32 this well: far below what any codec adds
 GAIN = 0.9  # and take less than this share of fp32's time
 _CGROUP = Path("/sys/fs/cgroup")
+_MEMORY_LIMITS = (  # of control groups, version 2 and 1
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+)
 _NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|bad_alloc|CUDA out of memory|Insufficient memory")
 
 
@@ -54,32 +58,39 @@ def pick_device(name: str) -> str:
 
 
 def choose_precision(
-    open_as: Callable[[Precision], Engine], card: ModelCard, device: str, wanted: Precision | None = None
+    card: ModelCard, reference: str, scale: int, device: str, wanted: Precision | Literal["auto"] = "auto"
 ) -> Precision:
-    """Give the precision to run in: the one wanted, or (None) the fastest that proves itself here.
-
-    The self-test runs a small picture in fp32 and in each precision of the card and keeps the quickest that agrees
-    with fp32 by at least 50 dB and saves a tenth of the time. fp16 is never used on a CPU.
+    """Give the precision to run a chosen model in: the one wanted, or the fastest that proves itself here.
 
     Raises:
         IncompatibleModel: the model's result is not right in the precision wanted.
         DeviceError: fp16 on a CPU.
+        ModelError: it cannot be opened.
     """
-    if wanted is not None:
-        _check_wanted(card, device, wanted)
+    if wanted != "auto":
+        check_precision(card, device, wanted)
         return wanted
+    from vsr.engines.registry import open_engine
+
+    return fastest_precision(
+        lambda precision: open_engine(reference, scale=scale, device=device, precision=precision), card, device
+    )
+
+
+def fastest_precision(open_as: Callable[[Precision], Engine], card: ModelCard, device: str) -> Precision:
+    """Run a small picture in fp32 and in each precision of the card; give the quickest that is right.
+
+    Right is at least 50 dB against fp32; quicker is a tenth of the time saved, else it stays fp32. fp16 is never used
+    on a CPU, where bf16 is emulated, and slow, on machines without the instructions.
+    """
     candidates = [name for name in card.dtypes if name != "fp32" and not (name == "fp16" and device == "cpu")]
     if not candidates:
         return "fp32"
     batch = _sample(card, device)
-    engine = open_as("fp32")
-    reference, whole = _timed(engine, batch)
-    engine.close()
+    reference, whole = _timed(open_as("fp32"), batch)
     best: tuple[float, Precision] = (whole * GAIN, "fp32")
     for name in candidates:
-        engine = open_as(name)
-        result, took = _timed(engine, batch)
-        engine.close()
+        result, took = _timed(open_as(name), batch)
         agreement = _psnr(result, reference)
         log.info("%s %s: %.1f dB against fp32, %.2f of its time", card.id, name, agreement, took / whole)
         if agreement >= FLOOR_DB and took < best[0]:
@@ -87,7 +98,13 @@ def choose_precision(
     return best[1]
 
 
-def _check_wanted(card: ModelCard, device: str, wanted: Precision) -> None:
+def check_precision(card: ModelCard, device: str, wanted: Precision) -> None:
+    """Hold a precision against the card and the device.
+
+    Raises:
+        IncompatibleModel: the model's result is not right in it.
+        DeviceError: fp16 on a CPU.
+    """
     if wanted == "fp16" and device == "cpu":
         raise DeviceError("fp16 is not done on a CPU", hint="Use --precision bf16 or fp32.")
     if wanted != "fp32" and wanted not in card.dtypes:
@@ -109,15 +126,17 @@ def _sample(card: ModelCard, device: str) -> Batch:
 
 
 def _timed(engine: Engine, batch: Batch) -> tuple[Tensor, float]:
-    """Give the result and the least of several times, in seconds; the first call pays for set-up and is not timed."""
-    result = engine.restore(batch)
+    """Give the result and the least of several times, in seconds. The first calls pay for set-up: not timed."""
+    for _ in range(2):
+        result = engine.restore(batch)
     _wait(batch.frames.device)
     times: list[float] = []
-    while len(times) < 3 or (sum(times) < 0.02 and len(times) < 50):
+    while len(times) < 3 or (sum(times) < 0.015 and len(times) < 20):
         began = time.perf_counter()
         engine.restore(batch)
         _wait(batch.frames.device)
         times.append(time.perf_counter() - began)
+    engine.close()
     return result, min(times)
 
 
@@ -167,10 +186,7 @@ def _free_host_bytes() -> int:
         limits.append(int(fields["MemAvailable"].split()[0]) * 1024)
     except (OSError, KeyError, ValueError):
         limits.append(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
+    for limit, used in _MEMORY_LIMITS:
         most, now = _number(_CGROUP / limit), _number(_CGROUP / used)
         if most is not None and now is not None:
             limits.append(max(0, most - now + _reclaimable(_CGROUP / limit)))
@@ -234,57 +250,38 @@ def tune_allocator() -> bool:
     return all(done)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CudaDevice:
-    """One CUDA device."""
+class Fact(NamedTuple):
+    """One thing about the machine. `ok` is None where it is neither good nor bad."""
 
-    name: str  # "cuda:0"
-    model: str
-    capability: tuple[int, int]
-    total_bytes: int
-    free_bytes: int
+    name: str
+    value: str
+    ok: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceReport:
-    """What `vsr doctor` says about the machine."""
-
-    torch_version: str
-    cuda_version: str | None  # that torch was built with
-    cpu: str
-    cores: int
-    cpu_capability: str  # torch's word for the instructions it uses: "AVX512"
-    bf16_native: bool  # else bf16 is emulated on the CPU and slower than fp32
-    free_bytes: int
-    cuda: tuple[CudaDevice, ...]
-
-
-def describe() -> DeviceReport:
-    """Look at the machine."""
+def describe() -> tuple[Fact, ...]:
+    """Look at processor, memory and CUDA devices."""
     flags = _cpu_field("flags").split()
-    devices = tuple(_cuda(index) for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0))
-    return DeviceReport(
-        torch_version=torch.__version__,
-        cuda_version=torch.version.cuda,
-        cpu=_cpu_field("model name") or platform.processor() or platform.machine(),
-        cores=cores(),
-        cpu_capability=torch.backends.cpu.get_cpu_capability(),
-        bf16_native="avx512_bf16" in flags or "amx_bf16" in flags,
-        free_bytes=free_bytes("cpu"),
-        cuda=devices,
+    is_native = "avx512_bf16" in flags or "amx_bf16" in flags
+    capability = torch.backends.cpu.get_cpu_capability()
+    return (
+        Fact("processor", f"{_cpu_field('model name') or platform.machine()}, torch uses {capability}"),
+        Fact("cores", f"{cores()} usable of {os.cpu_count()}"),
+        Fact("bf16", "native" if is_native else "emulated: fp32 will be used", is_native or None),
+        Fact("free memory", f"{free_bytes('cpu') / 2**30:.1f} GiB"),
+        *_cuda(),
     )
 
 
-def _cuda(index: int) -> CudaDevice:
-    facts = torch.cuda.get_device_properties(index)
-    free, total = torch.cuda.mem_get_info(index)
-    return CudaDevice(
-        name=f"cuda:{index}",
-        model=facts.name,
-        capability=(facts.major, facts.minor),
-        total_bytes=total,
-        free_bytes=free,
-    )
+def _cuda() -> Iterator[Fact]:
+    if not torch.cuda.is_available():
+        built = "torch is built without it" if torch.version.cuda is None else "no device, or no driver"
+        yield Fact("CUDA", f"not available: {built}")
+        return
+    for index in range(torch.cuda.device_count()):
+        facts = torch.cuda.get_device_properties(index)
+        free, total = torch.cuda.mem_get_info(index)
+        memory = f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
+        yield Fact(f"cuda:{index}", f"{facts.name}, capability {facts.major}.{facts.minor}, {memory}", True)
 
 
 def _cpu_field(name: str) -> str:

@@ -71,7 +71,7 @@ def check_batch(card: ModelCard, batch: Batch) -> None:
     _, frames, channels, height, width = batch.frames.shape
     if frames != card.frames:
         raise IncompatibleModel(f"{card.id} takes windows of {card.frames} frames, got {frames}")
-    if channels not in ((1,) if card.domain == "y" and card.digest else (1, 3)):
+    if card.parameters and channels != (1 if card.domain == "y" else 3):  # a weightless engine takes any planes
         raise IncompatibleModel(f"{card.id} takes {'luma' if card.domain == 'y' else 'RGB'}, got {channels} channels")
     if height % card.divisor or width % card.divisor or min(height, width) < card.minimum:
         raise IncompatibleModel(

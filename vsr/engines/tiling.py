@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from vsr.core.card import ModelCard
 from vsr.core.errors import IncompatibleModel
 from vsr.engines.base import Batch, Engine
 from vsr.engines.device import memory_errors
@@ -28,28 +27,26 @@ class Part:
 
 
 class Tiled:
-    """Runs `engine` on tiles of at most `tile` x `tile` pixels, halo included.
+    """Runs `engine` on tiles of `tile` x `tile` pixels; the context around each comes on top.
 
-    overlap: context on each side of a tile's core, in low-resolution pixels (None: the card's halo), rounded up to
-    the divisor. Where the card says `exact` and the overlap is at least the halo, cores are cropped and the result is
-    the untiled one but for the rounding of float arithmetic; else neighbouring tiles are blended linearly.
+    tile: side of a tile's own part, in low-resolution pixels, rounded to the divisor. overlap: context on each side
+    (None: the card's halo). Where the card says `exact` and the overlap is at least the halo, the tiles' own parts are
+    put together and the result is the untiled one but for the rounding of float arithmetic; else neighbouring tiles
+    are blended linearly over their common part.
 
     Raises:
-        IncompatibleModel: the card says `never`, or the tile is too small for its halo.
+        IncompatibleModel: the card says `never`.
     """
 
     def __init__(self, engine: Engine, tile: int, overlap: int | None = None) -> None:
         card = engine.card
         if card.tiling == "never":
             raise IncompatibleModel(f"{card.id} needs the whole picture, it cannot be tiled", hint="Leave out --tile.")
-        least = smallest_tile(card, overlap)
-        if tile < least:
-            raise IncompatibleModel(
-                f"{card.id} looks {card.halo} pixels far: a tile of {tile} is too small", hint=f"Use --tile {least}."
-            )
+        wanted = card.halo if overlap is None else overlap
         self.card = card
-        self.tile = tile // card.divisor * card.divisor
-        self.overlap = _overlap(card, overlap)
+        self.overlap = -(-wanted // card.divisor) * card.divisor
+        least = -(-max(1, card.minimum - 2 * self.overlap) // card.divisor) * card.divisor
+        self.tile = max(least, tile // card.divisor * card.divisor)
         self.is_exact = card.tiling == "exact" and self.overlap >= card.halo
         self._engine = engine
 
@@ -59,10 +56,10 @@ class Tiled:
 
     def restore(self, batch: Batch) -> Tensor:
         height, width = batch.frames.shape[-2:]
-        if max(height, width) <= self.tile:
-            return self._engine.restore(batch)
         rows = cut(height, self.tile, self.overlap, self.card.divisor)
         columns = cut(width, self.tile, self.overlap, self.card.divisor)
+        if len(rows) == len(columns) == 1:
+            return self._engine.restore(batch)
         return self._crop(batch, rows, columns) if self.is_exact else self._blend(batch, rows, columns)
 
     def close(self) -> None:
@@ -102,30 +99,21 @@ class Tiled:
             return torch.empty(shape, dtype=torch.float32, device=batch.frames.device)
 
 
-def smallest_tile(card: ModelCard, overlap: int | None = None) -> int:
-    """Give the least tile side: the context on both sides and one divisor of its own."""
-    least = 2 * _overlap(card, overlap) + card.divisor
-    return -(-max(least, card.minimum) // card.divisor) * card.divisor
+def cut(size: int, tile: int, overlap: int, divisor: int = 1) -> list[Part]:
+    """Cut an axis into parts of one size, spread evenly; cores partition it, starts are multiples of `divisor`.
 
-
-def _overlap(card: ModelCard, overlap: int | None) -> int:
-    wanted = card.halo if overlap is None else overlap
-    return -(-wanted // card.divisor) * card.divisor
-
-
-def cut(size: int, tile: int, overlap: int, divisor: int) -> list[Part]:
-    """Cut an axis into tiles of one size, spread evenly; cores partition it, starts are multiples of `divisor`.
-
-    Each core has `overlap` pixels of context on either side, or all there are up to the edge.
+    All arguments but `size` are multiples of the divisor, or 0. Each core has `overlap` pixels of context on either
+    side, or all there are up to the edge; it is at most `tile` long, but for the first and the last, whose context on
+    the outer side does not exist and is theirs.
     """
-    if size <= tile:
+    length = tile + 2 * overlap
+    if size <= length:
         return [Part(start=0, stop=size, core_start=0, core_stop=size)]
-    step = tile - 2 * overlap
-    count = -(-(size - 2 * overlap) // step)
-    starts = [(size - tile) * i // (count - 1) // divisor * divisor for i in range(count - 1)] + [size - tile]
+    count = -(-(size - 2 * overlap) // tile)
+    starts = [(size - length) * i // (count - 1) // divisor * divisor for i in range(count - 1)] + [size - length]
     borders = [0] + [start + overlap for start in starts[1:]] + [size]
     return [
-        Part(start=start, stop=start + tile, core_start=borders[i], core_stop=borders[i + 1])
+        Part(start=start, stop=start + length, core_start=borders[i], core_stop=borders[i + 1])
         for i, start in enumerate(starts)
     ]
 

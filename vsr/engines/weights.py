@@ -38,7 +38,7 @@ class Weights:
     """A weight file's content: tensors on the CPU by key (a pickled checkpoint may nest them), header, sha256."""
 
     path: Path
-    state: Mapping[str, Tensor | Mapping[str, object] | object]
+    state: Mapping[str, object]
     header: Mapping[str, str]
     digest: str
 
@@ -73,6 +73,18 @@ def find(card: ModelCard) -> Path:
     )
 
 
+def verify(card: ModelCard) -> Path:
+    """Check the weight file of a card by its digest; gives its path.
+
+    Raises:
+        WeightsMissing: there is none.
+        WeightsCorrupt: another digest.
+    """
+    path = find(card)
+    _check_digest(path, digest_of(read(path)), card.digest)
+    return path
+
+
 def load(path: Path, *, digest: str = "") -> Weights:
     """Read a weight file, read once: what is checked is what is used.
 
@@ -85,16 +97,26 @@ def load(path: Path, *, digest: str = "") -> Weights:
         UnsafeWeights: a pickle or an archive that wants to run code.
     """
     content = read(path)
-    found = hashlib.sha256(content).hexdigest()
-    if digest and found != digest:
-        raise WeightsCorrupt(
-            f"{path} is damaged or not the model's: sha256 {found[:12]}…, the card says {digest[:12]}…",
-            hint="Fetch the file again, or reinstall vsr.",
-        )
+    found = digest_of(content)
+    if digest:
+        _check_digest(path, found, digest)
     if path.suffix.lower() == ".safetensors":
         state, header = _safetensors(path, content)
         return Weights(path=path, state=state, header=header, digest=found)
     return Weights(path=path, state=_pickled(path, content), header={}, digest=found)
+
+
+def _check_digest(path: Path, found: str, wanted: str) -> None:
+    if found != wanted:
+        raise WeightsCorrupt(
+            f"{path} is damaged or not the model's: sha256 {found[:12]}…, the card says {wanted[:12]}…",
+            hint="Fetch the file again, or reinstall vsr.",
+        )
+
+
+def digest_of(content: bytes) -> str:
+    """Give the sha256 in hex digits: a card's `digest`."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def read(path: Path) -> bytes:

@@ -8,6 +8,7 @@ bicubic base, which is itself a fixed convolution and is kept in float32 while t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -62,3 +63,14 @@ def halo() -> int:
 def build(card: ModelCard, state: Mapping[str, Tensor], *, scale: int) -> Espcn:
     """Build the network of a card: luma or RGB by its domain."""
     return load(state, scale=scale, channels=1 if card.domain == "y" else 3)
+
+
+def recognise(state: Mapping[str, object]) -> tuple[int, int] | None:
+    """Give (scale, channels) if `state` is this network's own layout, else None."""
+    shapes = {key: tuple(value.shape) for key, value in state.items() if isinstance(value, Tensor)}
+    first, last = shapes.get("body.0.weight", ()), shapes.get("body.4.weight", ())
+    names = {f"body.{layer}.{kind}" for layer in (0, 2, 4) for kind in ("weight", "bias")}
+    if set(state) != names or len(first) != 4 or first[0] != 64 or len(last) != 4 or first[1] not in (1, 3):
+        return None
+    scale = math.isqrt(last[0] // first[1])
+    return (scale, first[1]) if scale**2 * first[1] == last[0] else None

@@ -27,9 +27,8 @@ class Resample(nn.Module):
         self.kernel = kernel
         self.scale = scale
         self.radius = reach(kernel)
-        self.register_buffer(
-            "phases", torch.from_numpy(phase_kernel(scale, kernel, radius=self.radius)).float()[:, None]
-        )
+        phases = torch.from_numpy(phase_kernel(scale, kernel, radius=self.radius)).float()
+        self.register_buffer("phases", phases[:, None])
 
     def forward(self, frames: Tensor) -> Tensor:
         centre = frames[:, frames.shape[1] // 2]

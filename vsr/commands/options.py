@@ -1,0 +1,114 @@
+"""Flags generated from the fields of `core/settings.py`: declared once, they are flag, TOML key and documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TypeVar
+
+import click
+
+from vsr.core.settings import BLOCKS, SettingField, fields
+
+Callback = TypeVar("Callback", bound=Callable[..., None])
+
+TITLES = {"engine": "Model and machine", "temporal": "Time", "encode": "Output", "run": "Run"}
+
+
+def settings_flags(blocks: Collection[str] = tuple(BLOCKS)) -> Callable[[Callback], Callback]:
+    """Give a decorator that adds the flags of these blocks, in the order of `core/settings.py`."""
+
+    def add(callback: Callback) -> Callback:
+        for item in reversed([item for item in fields() if item.block in blocks]):
+            callback = click.option(*_names(item), type=_type(item), default=None, help=help_of(item))(callback)
+        return callback
+
+    return add
+
+
+def given(flags: Mapping[str, object]) -> dict[str, object]:
+    """Give only what the user typed."""
+    return {name: value for name, value in flags.items() if value is not None}
+
+
+def json_flag(what: str) -> Callable[[Callback], Callback]:
+    """Give a decorator that adds `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help=f"Print {what} as JSON, one object a line.")
+
+
+def volume_flags(callback: Callback) -> Callback:
+    """Add -q and -v."""
+    callback = click.option("-v", "--verbose", count=True, help="Log more; -vv logs everything.")(callback)
+    return click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")(callback)
+
+
+def help_of(item: SettingField) -> str:
+    """Give a setting's help, its default told where the text does not tell it already."""
+    if item.default is None:
+        return item.help
+    default = {True: "on", False: "off"}[item.default] if isinstance(item.default, bool) else item.default
+    text = item.help.removesuffix(".")
+    return f"{text[:-1]}; default: {default})." if text.endswith(")") else f"{text} (default: {default})."
+
+
+def flag_of(item: SettingField) -> str:
+    """Give the long flag: `encoder_preset` is `--encoder-preset`."""
+    return "--" + item.name.replace("_", "-")
+
+
+class SettingsCommand(click.Command):
+    """A command whose help lists the generated flags block by block, its own options first."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, params in sections(self.get_params(ctx)):
+            rows = [row for param in params if (row := param.get_help_record(ctx)) is not None]
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+def sections(params: Iterable[click.Parameter]) -> list[tuple[str, list[click.Option]]]:
+    """Give options under the titles of their blocks; what is no setting comes first, under `Options`."""
+    block_of = {item.name: item.block for item in fields()}
+    options = [param for param in params if isinstance(param, click.Option)]
+    generated = [param for param in options if isinstance(param.type, _Checked | click.Choice) or _is_pair(param)]
+    titled = {"": [param for param in options if param not in generated]}
+    for block in BLOCKS:
+        titled[block] = [param for param in generated if block_of.get(param.name or "") == block]
+    return [(TITLES.get(block, "Options"), found) for block, found in titled.items() if found]
+
+
+def _is_pair(param: click.Option) -> bool:
+    return bool(param.secondary_opts)
+
+
+def _names(item: SettingField) -> list[str]:
+    long = flag_of(item)
+    name = f"{long}/--no-{long[2:]}" if item.kind is bool else long
+    return [*([item.flag] if item.flag else []), name, item.name]
+
+
+def _type(item: SettingField) -> click.ParamType | None:
+    if item.kind is bool:
+        return None
+    return click.Choice(item.choices) if item.choices else _Checked(item)
+
+
+class _Checked(click.ParamType):
+    """Text -> the field's type, within the field's bounds."""
+
+    def __init__(self, item: SettingField) -> None:
+        self.name = item.metavar or {int: "N", float: "X", str: "TEXT"}[item.kind]
+        self._item = item
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return self.name
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
+        if not isinstance(value, str):
+            return value
+        item = self._item
+        try:
+            typed: object = item.kind(value)
+        except ValueError:
+            kind = "whole number" if item.kind is int else "number"
+            self.fail(f"{value!r} is no {kind}.", param, ctx)
+        return item.check(typed)
