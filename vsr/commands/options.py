@@ -68,16 +68,11 @@ class SettingsCommand(click.Command):
 def sections(params: Iterable[click.Parameter]) -> list[tuple[str, list[click.Option]]]:
     """Give options under the titles of their blocks; what is no setting comes first, under `Options`."""
     block_of = {item.name: item.block for item in fields()}
-    options = [param for param in params if isinstance(param, click.Option)]
-    generated = [param for param in options if isinstance(param.type, _Checked | click.Choice) or _is_pair(param)]
-    titled = {"": [param for param in options if param not in generated]}
-    for block in BLOCKS:
-        titled[block] = [param for param in generated if block_of.get(param.name or "") == block]
-    return [(TITLES.get(block, "Options"), found) for block, found in titled.items() if found]
-
-
-def _is_pair(param: click.Option) -> bool:
-    return bool(param.secondary_opts)
+    found: dict[str, list[click.Option]] = {block: [] for block in ("", *BLOCKS)}
+    for param in params:
+        if isinstance(param, click.Option) and not param.hidden:
+            found[block_of.get(param.name or "", "")].append(param)
+    return [(TITLES.get(block, "Options"), options) for block, options in found.items() if options]
 
 
 def _names(item: SettingField) -> list[str]:

@@ -8,6 +8,7 @@ Settings; the trades below take plain arguments.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -125,6 +126,8 @@ class SettingField:
         if self.choices and value not in self.choices:
             raise SettingsError(f"{self.name} must be one of {', '.join(self.choices)}, got {value!r}")
         if isinstance(value, int | float) and not isinstance(value, bool):
+            if math.isnan(value):
+                raise SettingsError(f"{self.name} must be a number, got {value!r}")
             if self.low is not None and value < self.low:
                 raise SettingsError(f"{self.name} must be at least {self.low:g}, got {value:g}")
             if self.high is not None and value > self.high:

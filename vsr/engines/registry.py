@@ -19,12 +19,14 @@ from vsr.core.card import ModelCard, Precision
 from vsr.core.errors import IncompatibleModel, UnknownModel
 from vsr.engines import weights
 from vsr.engines.cards import read_card
-from vsr.engines.weights import user_folder as user_folder
+from vsr.engines.weights import user_folder
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from vsr.engines.base import Engine
+
+__all__ = ["Choice", "choose", "model_scale_for", "models", "open_engine", "user_folder"]
 
 # The default, best first: the first of these families that has weights here, or needs none.
 _PREFERRED = ("espcn", "bicubic")

@@ -18,6 +18,7 @@ from vsr.core.frame import ColorSpec, Frame, pixel_format
 from vsr.core.job import Job
 from vsr.core.media import OutputSpec
 from vsr.core.presets import resolve
+from vsr.engines.device import use_threads
 from vsr.io.base import DecodeTally
 from vsr.io.decode import open_source
 from vsr.io.encode import PyavSink
@@ -110,7 +111,7 @@ def _alone(job: Job, folder: Path) -> tuple[StageCost, ...]:
     source = open_source(job.source, decoder=job.settings.run.decoder)
     decode, frames = _timed(lambda: _take(source.frames(chunk.decode, seek=chunk.seek), chunk.frames))
     engine = stages.open_engine(job)
-    stages.use_threads(1)
+    use_threads(1)
     restorer = stages.open_restorer(job, engine)
     read, windows = _timed(lambda: _take(stages.chunk_windows(job, chunk, source, DecodeTally()), chunk.frames))
     restorer.restore([windows[0]])  # warm up

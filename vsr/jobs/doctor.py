@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 from vsr import __version__
 from vsr.core.errors import VsrError
@@ -63,8 +62,3 @@ def _models() -> list[Finding]:
             said, ok = error.message, False
         found.append(Finding(section="weights", name=card.id, value=said, ok=ok))
     return found
-
-
-def folder_of_models() -> Path:
-    """Give the folder where users put models of their own."""
-    return registry.user_folder()

@@ -7,6 +7,7 @@ it costs nothing.
 from __future__ import annotations
 
 import bisect
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from fractions import Fraction
@@ -100,7 +101,11 @@ def _model(info: MediaInfo, settings: Settings) -> tuple[registry.Choice, Target
     asked = float(size.wanted)
     if exact:
         asked = float(registry.model_scale_for(engine.model, asked))
-    return registry.choose(engine.model, asked, settings.temporal.frames), size
+    choice = registry.choose(engine.model, asked, settings.temporal.frames)
+    if choice.card.scale is None and choice.scale != size.wanted:
+        # A weightless engine does any ratio in one step: the runner resamples with the engine's own kernel.
+        choice = dataclasses.replace(choice, scale=1)
+    return choice, size
 
 
 def _destination(

@@ -18,6 +18,7 @@ from vsr.core.job import Chunk, ChunkResult, Job
 from vsr.engines import registry
 from vsr.engines.base import Engine
 from vsr.engines.device import tune_allocator, use_threads
+from vsr.filters import KERNELS, LANCZOS
 from vsr.io.base import DecodeTally, Sink, Source, Written
 from vsr.io.decode import open_source
 from vsr.io.encode import PyavSink
@@ -182,6 +183,7 @@ def open_restorer(job: Job, engine: Engine) -> Restorer:
         seed=job.seed,
         tile=job.compute.tile,
         open_exact=None if job.compute.precision == "fp32" else exact,
+        kernel=KERNELS.get(job.card.family, LANCZOS),
     )
 
 

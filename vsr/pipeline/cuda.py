@@ -74,6 +74,10 @@ def _pin(frame: Frame) -> _Pinned:
     return _Pinned(frame=frame, planes=tuple(planes))
 
 
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
 class DeviceLane:
     """State of the submitting thread: its device, its streams, what is in flight."""
 
@@ -84,7 +88,7 @@ class DeviceLane:
         self._device = torch.device(job.compute.device)
         self._source: PixelFormat = pixel_format(job.source.video.pixel_format)
         self._output: PixelFormat = pixel_format(job.output.pixel_format)
-        self._up, self._compute, self._down = (torch.cuda.Stream(self._device) for _ in range(3))
+        self._up, self._compute, self._down = (_stream(self._device) for _ in range(3))
         self._flights: deque[_Flight] = deque()
         restorer.check_finite = False  # checking would wait for the device: the flag comes down with the planes
 

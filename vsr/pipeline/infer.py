@@ -19,7 +19,7 @@ from vsr.core.errors import ChunkFailed, OutOfMemory
 from vsr.core.frame import Picture
 from vsr.engines.base import Batch, Engine, Key
 from vsr.engines.tiling import Tiled
-from vsr.filters import LANCZOS, resize
+from vsr.filters import LANCZOS, Kernel, resize
 from vsr.temporal.window import Window
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class InferTally:
 class Restorer:
     """Runs one engine over windows. Safe to call from several lanes at a time.
 
-    height, width: of the result; when they differ from the engine's output it is resampled (Lanczos, antialiased).
+    height, width: of the result; when they differ from the engine's output it is resampled with `kernel`, antialiased.
     tile: largest tile side in input pixels, None for whole pictures. open_exact opens the same engine in float32,
     or is None where the engine already runs in float32.
     """
@@ -50,6 +50,7 @@ class Restorer:
     seed: int = 0
     tile: int | None = None
     open_exact: Callable[[], Engine] | None = None
+    kernel: Kernel = LANCZOS
     check_finite: bool = True
     tally: InferTally = field(default_factory=InferTally)
     _exact: Engine | None = None
@@ -68,7 +69,7 @@ class Restorer:
         if self.check_finite and not bool(torch.isfinite(result.sum())):
             result = self._again(frames, keys, result)
         if result.shape[-2:] != (self.height, self.width):
-            result = resize(result, self.height, self.width, LANCZOS)
+            result = resize(result, self.height, self.width, self.kernel)
         return [self._picture(window.center, data) for window, data in zip(windows, result, strict=True)]
 
     def _picture(self, center: Picture, data: Tensor) -> Picture:
@@ -139,7 +140,7 @@ class Restorer:
         below, right = (-(-max(d, minimum) // divisor) * divisor - d for d in (height, width))
         if below or right:
             flat = F.pad(frames.flatten(0, 1), (0, right, 0, below), mode="replicate")
-            frames = flat.unflatten(0, frames.shape[:2])
+            frames = flat.reshape(*frames.shape[:3], height + below, width + right)
         runner: Engine = engine
         if tile is not None and tile < max(frames.shape[-2:]):
             runner = Tiled(engine, tile=tile)

@@ -1,0 +1,165 @@
+"""Events -> what the user sees: a live bar on a terminal, plain lines in a log, JSON lines for a program, or nothing.
+
+Progress and warnings go to stderr, the result to stdout. With --json everything goes to stdout, one object a line.
+A screen is a `Report`, called in the thread that opened it; it draws when an event arrives, at most 8 times a second.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
+
+from vsr.commands.lines import clock, event_line, progress_line, stage_loads, summary_lines, visible
+from vsr.core import events
+from vsr.core.events import Event, Planned, Report, Summary, Warned, silent
+
+Clock = Callable[[], float]
+
+DRAW_S = 1 / 8
+JSON_S = 0.5
+LINE_S = 5.0
+LINE_PERCENT = 5
+SILENCE_S = 60.0  # a log of a long job still shows that it lives
+
+
+@contextmanager
+def open_screen(*, as_json: bool, quiet: bool, verbose: int) -> Iterator[Report]:
+    """Give the screen that fits the streams and the flags; it is cleared away at the end, whatever happens."""
+    console = Console(stderr=True, highlight=False)
+    _log_to(console, quiet=quiet, verbose=verbose)
+    if as_json:
+        yield JsonLines()
+    elif quiet:
+        yield silent
+    elif console.is_terminal:
+        live = Live(console)
+        try:
+            yield live
+        finally:
+            live.close()
+    else:
+        yield PlainLines()
+
+
+class JsonLines:
+    """Every event one object on stdout; progress at most twice a second, its last event always."""
+
+    def __init__(self, now: Clock = time.monotonic) -> None:
+        self._now = now
+        self._last = -JSON_S
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, events.Progress):
+            if self._now() - self._last < JSON_S and event.done < event.total:
+                return
+            self._last = self._now()
+        click.echo(event_line(event))
+
+
+class PlainLines:
+    """For logs: a progress line every 5 % but no oftener than every 5 s, and at least one a minute."""
+
+    def __init__(self, now: Clock = time.monotonic) -> None:
+        self._now = now
+        self._last = now()
+        self._percent = 0
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Planned():
+                click.echo(f"{visible(event.source)}: {event.frames} frames, {event.description}", err=True)
+            case events.Progress():
+                self._progress(event)
+            case Warned():
+                click.echo(f"warning: {visible(event.message)}", err=True)
+            case Summary():
+                _show_summary(event)
+
+    def _progress(self, event: events.Progress) -> None:
+        waited = self._now() - self._last
+        percent = 100 * event.done // event.total if event.total else 0
+        if waited >= SILENCE_S or (waited >= LINE_S and percent >= self._percent + LINE_PERCENT):
+            self._last, self._percent = self._now(), percent
+            click.echo(progress_line(event), err=True)
+
+
+class Live:
+    """For people: one live line with bar, frames, speed, time left and each stage's load."""
+
+    def __init__(self, console: Console, now: Clock = time.monotonic) -> None:
+        self._console = console
+        self._now = now
+        self._drawn = now() - DRAW_S
+        # rich's own refreshing needs a thread of its own; frames come often enough.
+        self._bar = Progress(
+            TextColumn("{task.percentage:>3.0f} %"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[text]}"),
+            TextColumn("[dim]{task.fields[loads]}"),
+            console=console,
+            auto_refresh=False,
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=None, text="loading the model", loads="")
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Planned():
+                self._say(f"{visible(event.source)}\n  {event.frames} frames, {event.description}")
+                self._bar.start()
+                self._bar.refresh()
+            case events.Progress():
+                self._progress(event)
+            case Warned():
+                self._say(f"warning: {visible(event.message)}", style="yellow")
+            case Summary():
+                self.close()
+                _show_summary(event)
+
+    def close(self) -> None:
+        """Wipe the live line; the terminal is as before."""
+        self._bar.stop()
+
+    def _progress(self, event: events.Progress) -> None:
+        if self._now() - self._drawn < DRAW_S and event.done < event.total:
+            return
+        self._drawn = self._now()
+        left = f", {clock(event.eta_s)} left" if event.eta_s is not None else ""
+        text = f"{event.done}/{event.total} frames, {event.fps:.1f} fps{left}"
+        self._bar.update(
+            self._task, completed=event.done, total=event.total, text=text, loads=stage_loads(event.stages)
+        )
+        self._bar.refresh()
+
+    def _say(self, text: str, style: str = "") -> None:
+        self._console.print(Text(text, style=style), soft_wrap=True)
+
+
+def _show_summary(event: Summary) -> None:
+    """The result on stdout; warnings in full where the reader of stdout may not have seen stderr."""
+    is_seen = sys.stdout.isatty() and sys.stderr.isatty()
+    first, *rest = summary_lines(event, is_warned=is_seen)
+    click.echo("\n".join([click.style(first, fg="green", bold=True), *rest]))
+
+
+def _log_to(console: Console, *, quiet: bool, verbose: int) -> None:
+    """Send the library's log to stderr, through the console so that it does not tear the live line."""
+    level = logging.ERROR if quiet else {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
+    handler: logging.Handler
+    if console.is_terminal:
+        handler = RichHandler(console=console, show_time=False, show_path=False, markup=False, highlighter=None)
+    else:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    log = logging.getLogger("vsr")
+    log.handlers[:] = [handler]
+    log.setLevel(level)
