@@ -6,7 +6,7 @@
 TESTSETS holds folders of lossless HR pictures (`set5`, `set14`, `bsd100`). HR is cropped to a multiple of the scale;
 Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255, rounded; LR is MATLAB's bicubic of it (a = -0.5, antialiased,
 mirrored borders), rounded to 8 bits; the result is rounded and clipped; `scale` pixels are cut from each border; the
-mean of the per-image PSNR. Engines run as `vsr upscale` runs them, in float32.
+mean of the per-image PSNR. A grey picture is its own Y. Engines run as `vsr upscale` runs them, in float32.
 """
 
 from __future__ import annotations
@@ -33,10 +33,12 @@ SUFFIXES = {".png", ".webp", ".bmp", ".jpg"}
 
 
 def luma(path: Path) -> Tensor:
-    """Give BT.601 studio luma codes, rounded, (H, W) float64."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    """Give BT.601 studio luma codes, rounded, (H, W) float64. A grey file's codes are taken as they are."""
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise SystemExit(f"cannot read {path}")
+    if image.ndim == 2:
+        return torch.from_numpy(image.astype(np.float64))
     b, g, r = (image[..., i].astype(np.float64) for i in range(3))
     return torch.from_numpy(np.round(16 + (65.481 * r + 128.553 * g + 24.966 * b) / 255))
 

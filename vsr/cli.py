@@ -74,7 +74,7 @@ def main(args: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, before)
 
 
-def _run(words: list[str]) -> int:
+def _run(words: list[str]) -> int:  # noqa: PLR0911 -- one return an outcome
     as_json = "--json" in (words[: words.index("--")] if "--" in words else words)
     try:
         with vsr.make_context("vsr", list(words)) as context:

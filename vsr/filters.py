@@ -111,9 +111,10 @@ def resize(
     vertical: Axis = ALIGNED,
     horizontal: Axis = ALIGNED,
 ) -> Tensor:
-    """Resample planes (..., H, W), floating, to (..., height, width) in the same dtype and on the same device.
+    """Resample planes (..., H, W), floating and finite, to (..., height, width) in the same dtype, on the same device.
 
-    Values are not clipped: cubic and Lanczos kernels overshoot. The axis that shrinks more goes first.
+    Values are not clipped: cubic and Lanczos kernels overshoot. The axis that shrinks more goes first. Planes that
+    would not change are handed back as they are.
     """
     steps = (planes.shape[-2] / height, planes.shape[-1] / width)
     if steps[0] >= steps[1]:
@@ -126,17 +127,73 @@ def resize(
 def _resample(planes: Tensor, target: int, kernel: Kernel, axis: Axis, *, dim: int) -> Tensor:
     source = planes.shape[dim]
     index, weight = taps(source, target, kernel, axis.step, axis.origin)
-    if index.shape[1] == 1 and target == source and bool((index[:, 0] == np.arange(source)).all()):
-        return planes
-    shape = (-1, 1) if dim == -2 else (-1,)
+    if index.shape[1] == 1:
+        is_identity = target == source and bool((index[:, 0] == np.arange(source)).all())
+        return planes if is_identity else _gather(planes, target, kernel, axis, dim=dim)
+    if planes.device.type == "cpu":
+        return _multiply(planes, target, kernel, axis, dim=dim)
+    return _gather(planes, target, kernel, axis, dim=dim)
+
+
+def _multiply(planes: Tensor, target: int, kernel: Kernel, axis: Axis, *, dim: int) -> Tensor:
+    """Multiply by the banded matrix of the weights, a band at a time: on a CPU 3 to 6 times quicker than gathering."""
+    bands = _bands(planes.shape[dim], target, kernel, axis, planes.dtype, dim)
+    if dim == -1:
+        return torch.cat([planes[..., first:last] @ matrix for first, last, matrix in bands], dim=-1)
+    flat = planes.reshape(-1, *planes.shape[-2:])
+    count = flat.shape[0]
+    rows = [torch.bmm(matrix.expand(count, -1, -1), flat[:, first:last]) for first, last, matrix in bands]
+    return torch.cat(rows, dim=-2).reshape(*planes.shape[:-2], target, planes.shape[-1])
+
+
+@lru_cache(maxsize=128)
+def _bands(
+    source: int, target: int, kernel: Kernel, axis: Axis, dtype: torch.dtype, dim: int
+) -> tuple[tuple[int, int, Tensor], ...]:
+    """Give (first, last, matrix) for each run of target samples: they read source samples [first, last).
+
+    matrix: (samples, last - first) for rows, transposed for columns. Runs are short, so that little of a matrix is
+    zero, yet long enough to keep the multiplication busy (measured at 180 to 1080 lines).
+    """
+    index, weight = taps(source, target, kernel, axis.step, axis.origin)
+    run = 32 if dim == -1 else 16 if source <= target else 8
+    bands = []
+    for start in range(0, target, run):
+        at, by = index[start : start + run], weight[start : start + run]
+        first, last = int(at.min()), int(at.max()) + 1
+        dense = np.zeros((len(at), last - first))
+        # add.at, because mirroring lets a sample be read twice.
+        np.add.at(dense, (np.arange(len(at))[:, None], at - first), by)
+        matrix = torch.from_numpy(dense if dim == -2 else np.ascontiguousarray(dense.T)).to(dtype)
+        bands.append((first, last, matrix))
+    return tuple(bands)
+
+
+def _gather(planes: Tensor, target: int, kernel: Kernel, axis: Axis, *, dim: int) -> Tensor:
+    """Add up the taps one by one: no matrix unit, whose reduced precision (TF32) would cost codes, is involved."""
     total: Tensor | None = None
-    for k in range(index.shape[1]):
-        at = torch.from_numpy(index[:, k].copy()).to(planes.device)
-        by = torch.from_numpy(weight[:, k].copy()).to(planes.device, planes.dtype).reshape(shape)
+    for at, by in _tap_tensors(planes.shape[dim], target, kernel, axis, planes.dtype, planes.device, dim):
         part = planes.index_select(dim, at)
+        if by is None:
+            return part
         total = part.mul_(by) if total is None else total.addcmul_(part, by)
     assert total is not None
     return total
+
+
+@lru_cache(maxsize=128)
+def _tap_tensors(
+    source: int, target: int, kernel: Kernel, axis: Axis, dtype: torch.dtype, device: torch.device, dim: int
+) -> tuple[tuple[Tensor, Tensor | None], ...]:
+    """Give (index, weight) of each tap, kept on the device: a copy for every frame would stall it."""
+    index, weight = taps(source, target, kernel, axis.step, axis.origin)
+    shape = (-1, 1) if dim == -2 else (-1,)
+    every = []
+    for k in range(index.shape[1]):
+        at = torch.from_numpy(index[:, k].copy()).to(device)
+        by = torch.from_numpy(weight[:, k].copy()).to(device, dtype).reshape(shape)
+        every.append((at, None if index.shape[1] == 1 and bool((weight == 1).all()) else by))
+    return tuple(every)
 
 
 def phase_kernel(scale: int, kernel: Kernel, *, radius: int = 2) -> NDArray[np.float64]:

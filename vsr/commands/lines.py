@@ -14,7 +14,7 @@ from typing import TypeAlias
 from vsr.core.events import Event, Planned, Progress, StageLoad, Summary, Warned
 from vsr.core.media import PacketIndex
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 _NAMES: Mapping[type, str] = {Planned: "planned", Progress: "progress", Warned: "warning", Summary: "summary"}
 
@@ -32,7 +32,7 @@ def json_line(value: object, *, event: str | None = None) -> str:
     return json.dumps(data, allow_nan=False)
 
 
-def jsonable(value: object) -> Json:
+def jsonable(value: object) -> Json:  # noqa: PLR0911 -- one return a kind
     """Give plain data: fields and properties of dataclasses, ratios as `num/den`, unbounded numbers as null.
 
     A packet index is told by its counts: its lists are as long as the film.

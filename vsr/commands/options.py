@@ -81,13 +81,13 @@ def _names(item: SettingField) -> list[str]:
     return [*([item.flag] if item.flag else []), name, item.name]
 
 
-def _type(item: SettingField) -> click.ParamType | None:
+def _type(item: SettingField) -> _Checked | click.Choice[str] | None:
     if item.kind is bool:
         return None
     return click.Choice(item.choices) if item.choices else _Checked(item)
 
 
-class _Checked(click.ParamType):
+class _Checked(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.4
     """Text -> the field's type, within the field's bounds."""
 
     def __init__(self, item: SettingField) -> None:

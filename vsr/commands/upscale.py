@@ -16,7 +16,9 @@ from vsr.core.presets import find, resolve
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where the result goes (default: beside INPUT).")
 @click.option("-p", "--preset", metavar="NAME", help="A preset's name, or a TOML file; flags beat it.")
-@click.option("--dry-run", is_flag=True, help="Print the resolved job as TOML and the time it will take; write nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print the resolved job as TOML and the time it will take; write nothing."
+)
 @json_flag("progress, warnings, summary and errors")
 @volume_flags
 @settings_flags()

@@ -54,6 +54,7 @@ class Restorer:
     check_finite: bool = True
     tally: InferTally = field(default_factory=InferTally)
     _exact: Engine | None = None
+    _most: int | None = None  # windows in one call, once memory has run out
 
     @torch.inference_mode()
     def restore(self, windows: Sequence[Window[Picture]]) -> list[Picture]:
@@ -90,15 +91,16 @@ class Restorer:
     def _shrinking(self, frames: Tensor, keys: tuple[Key, ...]) -> Tensor:
         """Run, with smaller batches and then smaller tiles each time memory runs out. What was shrunk stays so."""
         while True:
+            if self._most is not None and len(keys) > self._most:
+                return torch.cat([self._shrinking(f, k) for f, k in _split(frames, keys, self._most)])
             tile = self.tile
             try:
                 return self._padded(self.engine, frames, keys, tile)
             except OutOfMemory as error:
                 if len(keys) > 1:
-                    self._note(f"batch {len(keys)} -> {len(keys) // 2}")
-                    half = len(keys) // 2
-                    parts = (self._shrinking(frames[:half], keys[:half]), self._shrinking(frames[half:], keys[half:]))
-                    return torch.cat(parts)
+                    self._most = len(keys) // 2
+                    self._note(f"batch {len(keys)} -> {self._most}")
+                    continue
                 side = min(tile or max(frames.shape[-2:]), max(frames.shape[-2:]))
                 if side <= SMALLEST_TILE:
                     raise OutOfMemory(
@@ -152,3 +154,7 @@ class Restorer:
         if self._exact is not None:
             self._exact.close()
             self._exact = None
+
+
+def _split(frames: Tensor, keys: tuple[Key, ...], most: int) -> list[tuple[Tensor, tuple[Key, ...]]]:
+    return [(frames[at : at + most], keys[at : at + most]) for at in range(0, len(keys), most)]

@@ -1,0 +1,52 @@
+# Every target sets up what it needs; nothing but Python 3.11 or newer has to be there.
+#   make demo    upscale a real clip and show where the result lies
+#   make test    the whole test suite
+#   make check   format, lint, types, import contracts, quick tests: before every commit
+#   make bench   how fast each stage runs on this machine
+#   make docs    docs/cli.md from the commands
+#   make setup   .venv only;  make clean  what was made, but .venv
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# The pinned versions are tested on 3.11, so it comes first where there are several.
+PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+# Two test processes with a team of threads each would fight for the cores.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
+
+.PHONY: setup demo test check bench docs clean
+.DEFAULT_GOAL := test
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "vsr needs Python 3.11 or newer. Install it, or name it: make setup PYTHON=/path/to/python3" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "$(PYTHON) makes no virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+demo: $(READY)
+	@$(BIN)/python demo/demo.py
+
+test: $(READY)
+	$(PYTEST)
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(PYTEST) -m "not slow" tests/unit tests/architecture
+
+bench: $(READY)
+	@$(BIN)/vsr bench
+
+docs: $(READY)
+	$(BIN)/vsr reference > docs/cli.md
+
+clean:
+	rm -rf out dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,127 @@
+import math
+
+import pytest
+import torch
+
+from vsr.core.card import ModelCard
+from vsr.core.errors import ChunkFailed, OutOfMemory
+from vsr.core.frame import Picture
+from vsr.engines.base import Batch, Key
+from vsr.pipeline.infer import Restorer
+from vsr.temporal.window import Window
+
+
+class Doubling:
+    """Nearest x2 with a reach of one pixel (a 3x3 mean is mixed in), so that tiling without a halo would show."""
+
+    def __init__(self, *, fits: float = math.inf, nan_frames: tuple[int, ...] = (), **card: object) -> None:
+        self.card = ModelCard(id="doubling", family="doubling", arch="test", scale=2, domain="y", halo=1, **card)  # type: ignore[arg-type]
+        self.fits = fits
+        self.nan_frames = nan_frames
+        self.calls: list[tuple[int, ...]] = []
+        self.closed = False
+
+    @property
+    def scale(self) -> int:
+        return 2
+
+    def restore(self, batch: Batch) -> torch.Tensor:
+        shape = tuple(batch.frames.shape)
+        self.calls.append(shape)
+        if shape[0] * shape[-1] * shape[-2] > self.fits:
+            raise OutOfMemory("it does not fit")
+        center = batch.frames[:, shape[1] // 2]
+        mixed = center + torch.nn.functional.avg_pool2d(center, 3, stride=1, padding=1)
+        out = mixed.repeat_interleave(2, -1).repeat_interleave(2, -2)
+        for at, key in enumerate(batch.keys):
+            if key.frame in self.nan_frames:
+                out[at, 0, 0, 0] = math.nan
+        return out
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def window(index: int, height: int = 12, width: int = 20, frames: int = 1) -> Window[Picture]:
+    torch.manual_seed(index)
+    pictures = tuple(
+        Picture(index=index + k - frames // 2, pts=10 * index, duration=10, data=torch.rand(1, height, width), domain="y")
+        for k in range(frames)
+    )
+    return Window(items=pictures, valid=(True,) * frames)
+
+
+def expected(w: Window[Picture]) -> torch.Tensor:
+    key = Key(frame=w.center.index, seed=0)
+    return Doubling().restore(Batch(frames=w.center.data[None, None], keys=(key,)))[0]
+
+
+def test_pictures_come_back_in_order_with_their_times():
+    windows = [window(i) for i in range(3)]
+    out = Restorer(engine=Doubling(), height=24, width=40).restore(windows)
+    for w, picture in zip(windows, out, strict=True):
+        assert (picture.index, picture.pts, picture.duration) == (w.center.index, w.center.pts, 10)
+        torch.testing.assert_close(picture.data, expected(w))
+
+
+def test_size_is_padded_to_the_divisor_and_cropped_again():
+    engine = Doubling(divisor=8, minimum=16)
+    (out,) = Restorer(engine=engine, height=22, width=38).restore([window(1, 11, 19)])
+    assert engine.calls == [(1, 1, 1, 16, 24)]
+    assert out.data.shape == (1, 22, 38)
+    # Away from the padded edge the padding cannot be seen.
+    torch.testing.assert_close(out.data[:, :18, :34], expected(window(1, 11, 19))[:, :18, :34])
+
+
+def test_result_is_brought_to_the_exact_size():
+    (out,) = Restorer(engine=Doubling(), height=30, width=33).restore([window(1)])
+    assert out.data.shape == (1, 30, 33)
+    assert float(out.data.mean()) == pytest.approx(float(expected(window(1)).mean()), abs=0.01)
+
+
+@pytest.mark.parametrize("fits", [240, 100, 75])
+def test_out_of_memory_shrinks_batch_then_tile_and_loses_nothing(fits):
+    """Peers B1: frames kept, and the result of the smaller tiles is the whole one's."""
+    windows = [window(i, 40, 64) for i in range(4)]
+    engine = Doubling(fits=fits * 16)
+    restorer = Restorer(engine=engine, height=80, width=128)
+    out = restorer.restore(windows)
+    assert [picture.index for picture in out] == [0, 1, 2, 3]
+    for w, picture in zip(windows, out, strict=True):
+        torch.testing.assert_close(picture.data, expected(w))
+    assert restorer.tally.shrunk
+    calls = len(engine.calls)
+    restorer.restore([windows[0]])
+    refused = [shape for shape in engine.calls[calls:] if shape[0] * shape[-1] * shape[-2] > engine.fits]
+    assert refused == []  # what was shrunk stays so
+
+
+def test_no_memory_even_for_the_smallest_tile_is_an_error():
+    with pytest.raises(OutOfMemory, match="32 pixels"):
+        Restorer(engine=Doubling(fits=10), height=80, width=128).restore([window(0, 40, 64)])
+
+
+def test_not_finite_is_run_again_in_float32_and_counted():
+    exact = Doubling()
+    restorer = Restorer(engine=Doubling(nan_frames=(1,)), height=24, width=40, open_exact=lambda: exact)
+    windows = [window(i) for i in range(3)]
+    out = restorer.restore(windows)
+    for w, picture in zip(windows, out, strict=True):
+        torch.testing.assert_close(picture.data, expected(w))
+    assert restorer.tally.widened == [1]
+    assert len(exact.calls) == 1
+    restorer.close()
+    assert exact.closed
+
+
+def test_not_finite_even_in_float32_is_an_error_that_names_the_frame():
+    broken = Doubling(nan_frames=(1,))
+    restorer = Restorer(engine=broken, height=24, width=40, open_exact=lambda: broken)
+    with pytest.raises(ChunkFailed, match="frame 1"):
+        restorer.restore([window(1)])
+
+
+def test_neighbours_reach_the_engine_in_order():
+    engine = Doubling(frames=3)
+    Restorer(engine=engine, height=24, width=40).restore([window(5, frames=3)])
+    assert engine.calls == [(1, 3, 1, 12, 20)]
