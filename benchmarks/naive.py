@@ -44,7 +44,7 @@ from vsr.jobs.plan import plan
 from vsr.jobs.run import run
 from vsr.pipeline import chunk as stages
 
-DEMO = Path(__file__).resolve().parent.parent / "tests" / "data" / "bunny.mp4"
+DEMO = Path(__file__).resolve().parent.parent / "demo" / "bunny.mp4"
 BT709 = ColorSpec(matrix="bt709", range="tv", primaries="bt709", transfer="bt709", siting="left")
 
 

@@ -3,7 +3,8 @@
     python recipes/ship_espcn.py runs --minutes 26 --machine "1 core of an AMD EPYC with AVX-512"
     python recipes/score.py TESTSETS --write
 
-The folder holds one folder a training run (`espcn-x2/espcn-x2.safetensors`). Each weight file is copied as it is; its card says what it is, on what it was trained and by whose licence, for how long, with which seed.
+The folder holds one folder a training run (`espcn-x2/espcn-x2.safetensors`). Each weight file is copied as it is; its
+card says what it is, on what it was trained and by whose licence, for how long, with which seed.
 """
 
 from __future__ import annotations

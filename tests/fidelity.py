@@ -95,7 +95,8 @@ def _packets(a: Contents, b: Contents) -> list[str]:
         if not stream.packets:
             continue
         match = next(
-            (s for s in left if s.kind == stream.kind and [h for _, h in s.packets] == [h for _, h in stream.packets]), None
+            (s for s in left if s.kind == stream.kind and [h for _, h in s.packets] == [h for _, h in stream.packets]),
+            None,
         )
         if match is None:
             found.append(f"{stream.kind} {stream.codec} {stream.language or ''} is not there byte for byte")

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 FLOAT, INT32 = 1, 3
 
 
-def espcn(layers: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]], scale: int) -> bytes:
+def espcn(
+    layers: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]], scale: int, activation: str = "Tanh"
+) -> bytes:
     """Give ESPCN: 'same' convolutions, tanh between, depth-to-space last. Weights (out, in, k, k), biases (out,)."""
     last = len(layers) - 1
     channels = layers[0][0].shape[1]
@@ -25,8 +27,8 @@ def espcn(layers: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]], sca
         nodes += _conv(f"conv{index}", top, weight, bias)
         top = f"conv{index}/bias_add"
         if index != last:
-            nodes.append(_node(f"tanh{index}", "Tanh", [top], T=_kind(FLOAT)))
-            top = f"tanh{index}"
+            nodes.append(_node(f"activation{index}", activation, [top], T=_kind(FLOAT)))
+            top = f"activation{index}"
     nodes.append(
         _node(
             "depth_to_space",

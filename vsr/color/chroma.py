@@ -53,9 +53,7 @@ def resample(planes: Tensor, source: Grid, target: Grid) -> Tensor:
     planes themselves, exactly.
     """
     rows, columns = target.shape
-    vertical = _axis(
-        source.height / target.height, source.step_y, source.offset_y, target.step_y, target.offset_y
-    )
+    vertical = _axis(source.height / target.height, source.step_y, source.offset_y, target.step_y, target.offset_y)
     horizontal = _axis(source.width / target.width, source.step_x, source.offset_x, target.step_x, target.offset_x)
     return resize(planes, rows, columns, BICUBIC, vertical=vertical, horizontal=horizontal)
 

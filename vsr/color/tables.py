@@ -7,10 +7,6 @@ Names are FFmpeg's; numbers are from ITU-T H.273 and the recommendations it cite
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
-
-import numpy as np
-from numpy.typing import NDArray
 
 from vsr.core.errors import UnsupportedInput
 from vsr.core.frame import UNSPECIFIED, ColorSpec, PixelFormat
@@ -103,37 +99,18 @@ def ycc_matrix(color: ColorSpec) -> str:
     return "bt2020nc" if color.primaries == "bt2020" else "bt709"
 
 
-@lru_cache(maxsize=32)
-def rgb_to_ycc(matrix: str) -> NDArray[np.float64]:
-    """Give the (3, 3) matrix from R'G'B' in [0, 1] to Y' in [0, 1], Cb and Cr in [-1/2, 1/2].
-
-    ITU-T H.273 equations 38 to 40; for `ycgco` equations 44 to 46, with Cg as Cb and Co as Cr.
+def luma_weights(matrix: str) -> tuple[float, float]:
+    """Give (Kr, Kb) of Y' = Kr R' + (1 - Kr - Kb) G' + Kb B'.
 
     Raises:
-        UnsupportedInput: the matrix is unknown, or not linear in R'G'B' (`bt2020c`, `ictcp`, ...).
+        UnsupportedInput: the matrix is unknown, or of another form (`ycgco`, `bt2020c`, `ictcp`, ...).
     """
-    if matrix == "ycgco":
-        return np.array([[0.25, 0.5, 0.25], [-0.25, 0.5, -0.25], [0.5, 0.0, -0.5]])
     if matrix not in LUMA_WEIGHTS:
         raise UnsupportedInput(
             f"the colour matrix {matrix!r} cannot be converted to RGB",
-            hint=f"A luma model (domain y) keeps it as it is; RGB models take {', '.join(LUMA_WEIGHTS)} and ycgco.",
+            hint=f"A model that restores luma alone keeps it as it is; RGB models take {', '.join(LUMA_WEIGHTS)}.",
         )
-    kr, kb = LUMA_WEIGHTS[matrix]
-    luma = np.array([kr, 1 - kr - kb, kb])
-    cb = (np.array([0.0, 0.0, 1.0]) - luma) / (2 * (1 - kb))
-    cr = (np.array([1.0, 0.0, 0.0]) - luma) / (2 * (1 - kr))
-    return np.stack([luma, cb, cr])
-
-
-@lru_cache(maxsize=32)
-def ycc_to_rgb(matrix: str) -> NDArray[np.float64]:
-    """Give the inverse of `rgb_to_ycc`.
-
-    Raises:
-        UnsupportedInput: as there.
-    """
-    return np.linalg.inv(rgb_to_ycc(matrix))
+    return LUMA_WEIGHTS[matrix]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

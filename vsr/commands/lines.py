@@ -9,10 +9,12 @@ import unicodedata
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from vsr.core.events import Event, Planned, Progress, StageLoad, Summary, Warned
-from vsr.core.media import PacketIndex
+
+if TYPE_CHECKING:
+    from vsr.core.media import PacketIndex
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
@@ -37,6 +39,8 @@ def jsonable(value: object) -> Json:  # noqa: PLR0911 -- one return a kind
 
     A packet index is told by its counts: its lists are as long as the film.
     """
+    from vsr.core.media import PacketIndex  # brings numpy, which `vsr --help` can do without
+
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):

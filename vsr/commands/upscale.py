@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vsr.commands.lines import json_line
 from vsr.commands.options import SettingsCommand, given, json_flag, settings_flags, volume_flags
-from vsr.core.job import Job
 from vsr.core.presets import find, resolve
+
+if TYPE_CHECKING:
+    from vsr.core.job import Job
 
 
 @click.command("upscale", cls=SettingsCommand)
@@ -43,11 +46,12 @@ def command(
     vsr upscale old.mkv -o new.mkv --height 1080 --preset quality
     vsr upscale scan_%05d.png -o restored/ --scale 4
     """
+    resolved = resolve(given(flags), find(preset) if preset else None)
+
     from vsr.commands.screen import open_screen
     from vsr.jobs.plan import plan
     from vsr.jobs.run import run
 
-    resolved = resolve(given(flags), find(preset) if preset else None)
     with open_screen(as_json=as_json, quiet=quiet, verbose=verbose) as report:
         if dry_run:
             _show_plan(plan(source, output, resolved), as_json=as_json)

@@ -10,7 +10,6 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -18,12 +17,11 @@ import torch
 from torch import Tensor
 
 from vsr.core.card import ModelCard, Precision
-from vsr.core.errors import DeviceError, IncompatibleModel, NoDevice, OutOfMemory
+from vsr.core.errors import DeviceError, IncompatibleModel, NoDevice
 from vsr.engines.base import Batch, Engine, Key
 
 log = logging.getLogger(__name__)
 
-DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 FLOOR_DB = 50.0  # a reduced precision must agree with fp32 this well: far below what any codec adds
 GAIN = 0.9  # and take less than this share of fp32's time
 _CGROUP = Path("/sys/fs/cgroup")
@@ -31,7 +29,6 @@ _MEMORY_LIMITS = (  # of control groups, version 2 and 1
     ("memory.max", "memory.current"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
 )
-_NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|bad_alloc|CUDA out of memory|Insufficient memory")
 
 
 def pick_device(name: str) -> str:
@@ -148,27 +145,6 @@ def _wait(device: torch.device) -> None:
 def _psnr(a: Tensor, b: Tensor) -> float:
     error = float(((a - b).double() ** 2).mean())
     return math.inf if error == 0 else -10 * math.log10(error) if math.isfinite(error) else -math.inf
-
-
-@contextmanager
-def memory_errors(what: str) -> Iterator[None]:
-    """Turn every way in which an allocation fails into OutOfMemory.
-
-    Raises:
-        OutOfMemory: for torch's own error, its CPU allocator's RuntimeError, MemoryError and the like.
-    """
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise _out_of_memory(what) from error
-    except RuntimeError as error:
-        if not _NO_MEMORY.search(str(error)):
-            raise
-        raise _out_of_memory(what) from error
-
-
-def _out_of_memory(what: str) -> OutOfMemory:
-    return OutOfMemory(f"out of memory: {what}", hint="Use a smaller --tile, --batch 1 or fewer --workers.")
 
 
 def free_bytes(device: str) -> int:

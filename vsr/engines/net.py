@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from vsr.core.card import ModelCard, Precision
 from vsr.core.errors import IncompatibleModel
 from vsr.engines.base import Batch
-from vsr.engines.device import DTYPES, memory_errors
+from vsr.engines.memory import memory_errors
+
+DTYPES: Mapping[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class NetEngine:

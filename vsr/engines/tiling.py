@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vsr.core.errors import IncompatibleModel
 from vsr.engines.base import Batch, Engine
-from vsr.engines.device import memory_errors
+from vsr.engines.memory import memory_errors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,7 +88,8 @@ def _from_path(info: MediaInfo, path: Path, container: str | None) -> Destinatio
         raise UsageError(
             f"{info.path} is one image, {path} would be a video", hint="Give the output a picture's suffix."
         )
-    return Destination(path=path, kind="video", container=container_of(container or str(path)))
+    # The name is what the user wrote; a container, from a preset maybe, only speaks where the name says nothing.
+    return Destination(path=path, kind="video", container=container_of(str(path)))
 
 
 def _sequence(folder: Path, container: str | None, pattern: str) -> Destination:

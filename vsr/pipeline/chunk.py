@@ -136,6 +136,7 @@ def to_output(job: Job, picture: Picture) -> Frame:
         job.output.color,
         source_format=pixel_format(job.source.video.pixel_format),
         source_color=job.color,
+        source_size=(job.source.video.height, job.source.video.width),
     )
 
 

@@ -154,6 +154,7 @@ class DeviceLane:
             self._job.output.color,
             source_format=self._source,
             source_color=self._job.color,
+            source_size=(self._job.source.video.height, self._job.source.video.width),
         )
 
     def _bring(self, tensor: Tensor) -> Tensor:
