@@ -23,6 +23,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from vsr.io.decode import open_source
+from vsr.io.probe import probe
 
 from vsr.core.events import Summary
 from vsr.core.frame import Frame
@@ -30,8 +32,6 @@ from vsr.core.media import WHOLE
 from vsr.core.presets import resolve
 from vsr.engines import registry
 from vsr.engines.base import Batch, Key
-from vsr.io.decode import open_source
-from vsr.io.probe import probe
 from vsr.jobs.bench import synthetic
 from vsr.jobs.plan import plan
 from vsr.jobs.run import run
@@ -104,7 +104,9 @@ def memory_back_off(folder: Path) -> dict[str, object]:
         torch.cuda.set_per_process_memory_fraction(1.0)
     shrunk = [warning for warning in summary.warnings if "memory" in warning]
     ok = len(tight) == len(roomy) == 12 and bool(shrunk) and psnr(roomy, tight) > 60
-    print(f"  {shrunk}, {len(tight)} frames, {psnr(roomy, tight):.1f} dB, {used / 1e9:.1f} GB in use before", flush=True)
+    print(
+        f"  {shrunk}, {len(tight)} frames, {psnr(roomy, tight):.1f} dB, {used / 1e9:.1f} GB in use before", flush=True
+    )
     return {"warnings": shrunk, "frames": len(tight), "psnr_y": psnr(roomy, tight), "ok": ok}
 
 

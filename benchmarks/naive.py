@@ -28,6 +28,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from vsr.io.decode import open_source
+from vsr.io.encode import PyavSink
+from vsr.io.probe import probe
 
 from vsr.core.frame import ColorSpec, Frame, pixel_format
 from vsr.core.media import WHOLE, OutputSpec
@@ -37,9 +40,6 @@ from vsr.engines.base import Batch, Key
 from vsr.engines.device import cores, use_threads
 from vsr.io import ffmpeg
 from vsr.io.base import DecodeTally
-from vsr.io.decode import open_source
-from vsr.io.encode import PyavSink
-from vsr.io.probe import probe
 from vsr.jobs.plan import plan
 from vsr.jobs.run import run
 from vsr.pipeline import chunk as stages
@@ -103,7 +103,20 @@ def naive(clip: Path, out: Path, model: str, scale: int, frames: int) -> None:
     engine = registry.open_engine(choice.reference, scale=scale, device="cpu", precision="fp32")
     use_threads(cores())
     reader = subprocess.Popen(
-        [program, "-loglevel", "error", "-i", clip, "-frames:v", str(frames), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"],
+        [
+            program,
+            "-loglevel",
+            "error",
+            "-i",
+            clip,
+            "-frames:v",
+            str(frames),
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "rgb24",
+            "-",
+        ],
         stdout=subprocess.PIPE,
     )
     size = f"{width * scale}x{height * scale}"

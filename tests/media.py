@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import wave
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -120,10 +121,10 @@ def make_clip(
 ) -> Path:
     """Write a clip of `frames` numbered frames and give its path back.
 
-    pts, durations: in ticks of `time_base` (default: 0, 1, 2, ... in 1 / rate). audio: how many streams, each a tone of
-    its own (eng, fra, ...). subtitles: a codec for each stream ("srt", "ass", "mov_text"). chapters: (start, stop, title)
-    in seconds. rotation: degrees of the display matrix. cover: "first" or "last" puts an attached picture before or
-    after the video. cuts: numbers of the frames that open a new shot.
+    pts, durations: in ticks of `time_base` (default: 0, 1, 2, ... in 1 / rate). audio: how many streams, each a tone
+    of its own (eng, fra, ...). subtitles: a codec for each stream ("srt", "ass", "mov_text"). chapters: (start, stop,
+    title) in seconds. rotation: degrees of the display matrix. cover: "last" adds an attached picture, "first" makes
+    it stream 0 (mp4, mov). cuts: numbers of the frames that open a new shot.
     """
     base = time_base or 1 / Fraction(rate)
     times = list(pts) if pts is not None else list(range(frames))
@@ -132,9 +133,7 @@ def make_clip(
         muxer.setdefault(option, str(base.denominator))
     with av.open(str(path), "w", format=format, options=muxer) as out:
         out.metadata.update(metadata or {})
-        packets = []
-        if cover == "first":
-            packets += _cover(out)
+        packets: list[av.Packet] = []
         sounds = [_audio_stream(out, path, k) for k in range(audio)] if audio_first else []
         video = out.add_stream(codec, rate=Fraction(rate), options=dict(options or {}))
         _configure(video, width, height, pix_fmt, base, b_frames, gop, codec, tags, sar)
@@ -145,7 +144,7 @@ def make_clip(
         if not audio_first:
             sounds = [_audio_stream(out, path, k) for k in range(audio)]
         texts = [_subtitle_stream(out, name, k) for k, name in enumerate(subtitles)]
-        if cover == "last":
+        if cover is not None:
             packets += _cover(out)
         if attachment is not None:
             out.add_attachment("font.ttf", "font/ttf", attachment)
@@ -166,6 +165,8 @@ def make_clip(
         packets.sort(key=lambda packet: float((packet.dts or 0) * packet.time_base))
         for packet in packets:
             out.mux(packet)
+    if cover == "first" and path.suffix in (".mp4", ".mov"):
+        _put_metadata_first(path)
     return path
 
 
@@ -203,7 +204,7 @@ def planes_of(path: Path, *, stream: int = 0) -> list[tuple[int, tuple[Plane, ..
     """Decode a video with PyAV alone: (pts, planes) of every frame, planar formats only, in decoder order."""
     found = []
     with av.open(str(path)) as source:
-        video = source.streams.video[stream]
+        video = _streams(source, "video")[stream]
         for frame in source.decode(video):
             found.append((frame.pts, tuple(_read(frame, k) for k in range(len(frame.planes)))))
     return found
@@ -217,7 +218,7 @@ def numbers_of(path: Path) -> list[int]:
 def times_of(path: Path) -> list[Fraction]:
     """Give the exact time in seconds of every decoded frame."""
     with av.open(str(path)) as source:
-        video = source.streams.video[0]
+        video = _streams(source, "video")[0]
         return [frame.pts * Fraction(frame.time_base) for frame in source.decode(video)]
 
 
@@ -225,7 +226,7 @@ def packets_of(path: Path, kind: str = "audio", *, stream: int = 0) -> list[Seen
     """Give every packet of the `stream`-th stream of a kind ("video", "audio", "subtitle")."""
     seen = []
     with av.open(str(path)) as source:
-        for packet in source.demux(getattr(source.streams, f"{kind}s" if kind == "subtitle" else kind)[stream]):
+        for packet in source.demux(_streams(source, kind)[stream]):
             if packet.size == 0:
                 continue
             base = Fraction(packet.time_base)
@@ -241,6 +242,12 @@ def packets_of(path: Path, kind: str = "audio", *, stream: int = 0) -> list[Seen
     return seen
 
 
+def _streams(source: av.container.InputContainer, kind: str) -> list[av.stream.Stream]:
+    """Give the streams of a kind, covers left out."""
+    cover = av.stream.Disposition.attached_pic
+    return [stream for stream in source.streams if stream.type == kind and not stream.disposition & cover]
+
+
 def truncate(path: Path, target: Path, *, keep: float) -> Path:
     """Copy the first `keep` (0 to 1) of a file's bytes."""
     data = path.read_bytes()
@@ -251,7 +258,7 @@ def truncate(path: Path, target: Path, *, keep: float) -> Path:
 def damage(path: Path, target: Path, *, packet: int, flips: int = 24, seed: int = 1) -> Path:
     """Copy a file with `flips` bytes overwritten inside its `packet`-th video packet (headers stay whole)."""
     with av.open(str(path)) as source:
-        chosen = [p for p in source.demux(source.streams.video[0]) if p.size][packet]
+        chosen = [p for p in source.demux(_streams(source, "video")[0]) if p.size][packet]
         begin, size = chosen.pos, chosen.size
     data = bytearray(path.read_bytes())
     places = np.random.default_rng(seed).integers(begin + min(12, size // 2), begin + size, flips)
@@ -333,7 +340,7 @@ def _video_packets(
 ) -> list[av.Packet]:
     packets = []
     last = times[-1] - times[-2] if len(times) > 1 else 1
-    steps = list(durations) if durations is not None else [b - a for a, b in zip(times, times[1:], strict=False)] + [last]
+    steps = list(durations) if durations is not None else [b - a for a, b in itertools.pairwise(times)] + [last]
     for number, (pts, step) in enumerate(zip(times, steps, strict=True)):
         shot = sum(cut <= number for cut in cuts)
         frame = video_frame(number, pix_fmt, width, height, shot=shot)
@@ -403,7 +410,7 @@ _LINES = (((0.0, 0.2), "first line"), ((0.24, 0.4), "second line"))
 def _subtitle_stream(out: av.container.OutputContainer, codec: str, number: int) -> tuple[av.stream.Stream, bytes]:
     """Add a text stream; its packets come from a small file of that format, by packet copy."""
     if codec == "mov_text":
-        stream = out.add_stream("mov_text")
+        stream = out.add_mux_stream("mov_text")
         text = b""
     else:
         text = _ass() if codec == "ass" else _srt()
@@ -435,7 +442,8 @@ def _subtitle_packets(stream: av.stream.Stream, source: bytes) -> list[av.Packet
 
 def _srt() -> bytes:
     parts = [
-        f"{k}\n{_clock(begin, ',')} --> {_clock(end, ',')}\n{line}\n" for k, ((begin, end), line) in enumerate(_LINES, 1)
+        f"{k}\n{_clock(begin, ',')} --> {_clock(end, ',')}\n{line}\n"
+        for k, ((begin, end), line) in enumerate(_LINES, 1)
     ]
     return "\n".join(parts).encode()
 
@@ -454,16 +462,44 @@ def _clock(seconds: float, point: str) -> str:
 
 
 def _cover(out: av.container.OutputContainer) -> list[av.Packet]:
+    """Add an attached picture. Matroska keeps covers as attachments, and lists them after the other streams."""
+    if out.format.name == "matroska":
+        out.add_attachment("cover.jpg", "image/jpeg", bytes(_jpeg()[0]))
+        return []
     stream = out.add_stream("mjpeg", rate=1)
     stream.width, stream.height, stream.pix_fmt = 32, 32, "yuvj420p"
     stream.disposition = av.stream.Disposition.attached_pic
-    context = av.CodecContext.create("mjpeg", "w")
-    context.width, context.height, context.pix_fmt, context.time_base = 32, 32, "yuvj420p", Fraction(1, 25)
-    frame = video_frame(7, "yuvj420p", 32, 32)
-    frame.pts, frame.time_base = 0, Fraction(1, 25)
-    packets = context.encode(frame) + context.encode(None)
+    packets = _jpeg()
     for packet in packets:
         packet.stream = stream
         packet.pts = packet.dts = 0
         packet.time_base = Fraction(1, 90000)
     return packets
+
+
+def _put_metadata_first(path: Path) -> None:
+    """Move `udta` (with the cover) before the tracks in `moov`: FFmpeg then lists the cover as stream 0."""
+    data = path.read_bytes()
+    boxes = _boxes(data, 0, len(data))
+    begin, end = next((a, b) for kind, a, b in boxes if kind == b"moov")
+    inner = _boxes(data, begin + 8, end)
+    inner.sort(key=lambda box: (b"mvhd", b"udta").index(box[0]) if box[0] in (b"mvhd", b"udta") else 2)
+    path.write_bytes(data[: begin + 8] + b"".join(data[a:b] for _, a, b in inner) + data[end:])
+
+
+def _boxes(data: bytes, begin: int, end: int) -> list[tuple[bytes, int, int]]:
+    """Give (type, begin, end) of the ISO BMFF boxes in data[begin:end] (ISO/IEC 14496-12 sec. 4.2)."""
+    found = []
+    while begin < end:
+        size = int.from_bytes(data[begin : begin + 4], "big")
+        found.append((data[begin + 4 : begin + 8], begin, begin + size))
+        begin += size
+    return found
+
+
+def _jpeg() -> list[av.Packet]:
+    context = av.CodecContext.create("mjpeg", "w")
+    context.width, context.height, context.pix_fmt, context.time_base = 32, 32, "yuvj420p", Fraction(1, 25)
+    frame = video_frame(7, "yuvj420p", 32, 32)
+    frame.pts, frame.time_base = 0, Fraction(1, 25)
+    return context.encode(frame) + context.encode(None)

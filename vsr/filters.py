@@ -126,7 +126,7 @@ def resize(
 
 def _resample(planes: Tensor, target: int, kernel: Kernel, axis: Axis, *, dim: int) -> Tensor:
     source = planes.shape[dim]
-    index, weight = taps(source, target, kernel, axis.step, axis.origin)
+    index, _ = taps(source, target, kernel, axis.step, axis.origin)
     if index.shape[1] == 1:
         is_identity = target == source and bool((index[:, 0] == np.arange(source)).all())
         return planes if is_identity else _gather(planes, target, kernel, axis, dim=dim)
@@ -193,10 +193,10 @@ def _gather(planes: Tensor, target: int, kernel: Kernel, axis: Axis, *, dim: int
 def _tap_tensors(
     source: int, target: int, kernel: Kernel, axis: Axis, dtype: torch.dtype, device: torch.device, dim: int
 ) -> tuple[tuple[Tensor, Tensor | None], ...]:
-    """Give (index, weight) of each tap, kept on the device: a copy for every frame would stall it."""
+    """Give (index, weight) of each tap, kept on the device: a copy for every frame would stall it. None weighs 1."""
     index, weight = taps(source, target, kernel, axis.step, axis.origin)
     shape = (-1, 1) if dim == -2 else (-1,)
-    is_copy = index.shape[1] == 1 and bool((weight == 1).all())
+    is_copy = index.shape[1] == 1  # its weight is 1
     every = []
     with torch.inference_mode(False):  # as in _bands
         for k in range(index.shape[1]):

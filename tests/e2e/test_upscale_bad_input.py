@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import resource
 
-import numpy as np
 import pytest
 import torch
 
-from tests.media import make_clip, make_images
+from tests.media import damage, make_clip, make_images, make_sound, truncate
 
 
 def says(ended, code, *words):
@@ -40,24 +39,13 @@ def test_text_renamed(tmp_path, vsr, leftovers):
 
 
 def test_audio_only(tmp_path, vsr):
-    clip = make_clip(tmp_path / "in.mp4", frames=5, audio=1)
-    import av
-
-    only = tmp_path / "sound.m4a"
-    with av.open(str(clip)) as source, av.open(str(only), "w", format="mp4") as target:
-        stream = target.add_stream_from_template(source.streams.audio[0])
-        for packet in source.demux(source.streams.audio[0]):
-            if packet.dts is not None:
-                packet.stream = stream
-                target.mux(packet)
+    only = make_sound(tmp_path / "sound.m4a")
     says(vsr("upscale", only), 3, "sound.m4a", "audio")
 
 
 def test_truncated_in_mid_frame_keeps_what_decodes_and_says_so(tmp_path, vsr):
     clip = make_clip(tmp_path / "in.mkv", frames=25, width=160, height=120)
-    whole = clip.read_bytes()
-    cut = tmp_path / "cut.mkv"
-    cut.write_bytes(whole[: len(whole) * 2 // 3])
+    cut = truncate(clip, tmp_path / "cut.mkv", keep=0.6)
     ended = vsr("upscale", cut, "-o", tmp_path / "out.mkv", "-m", "nearest", "--json")
     assert ended.code == 0, ended.err
     summary = ended.events[-1]
@@ -66,12 +54,7 @@ def test_truncated_in_mid_frame_keeps_what_decodes_and_says_so(tmp_path, vsr):
 
 def test_damaged_packets_are_counted_and_strict_fails(tmp_path, vsr, leftovers):
     clip = make_clip(tmp_path / "in.mkv", frames=30, width=160, height=120, gop=10)
-    data = bytearray(clip.read_bytes())
-    rng = np.random.default_rng(1)
-    for at in rng.integers(len(data) // 3, len(data) * 2 // 3, 60):
-        data[at] ^= 0xFF
-    bad = tmp_path / "bad.mkv"
-    bad.write_bytes(bytes(data))
+    bad = damage(clip, tmp_path / "bad.mkv", packet=12)
     ended = vsr("upscale", bad, "-o", tmp_path / "out.mkv", "-m", "nearest", "--json")
     assert ended.code == 0, ended.err
     summary = ended.events[-1]
@@ -182,12 +165,14 @@ def test_size_the_encoder_refuses_is_refused_before_any_work(tmp_path, vsr, left
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (17, 1)])
 def test_tiny_images(tmp_path, vsr, size):
-    (image,) = make_images(tmp_path / "pic", "one.png", count=1, width=size[0], height=size[1])
+    (image,) = make_images(tmp_path / "pic", "%d.png", count=1, width=size[0], height=size[1])
     ended = vsr("upscale", image, "-o", tmp_path / "out.png", "-m", "espcn", "-q")
     assert ended.code == 0, ended.err
 
 
-@pytest.mark.parametrize("name", ["with space.mp4", "qu'ote\".mp4", "100%d.mp4", "ünï-🎬.mp4", "-dash.mp4", "a" * 200 + ".mp4"])
+@pytest.mark.parametrize(
+    "name", ["with space.mp4", "qu'ote\".mp4", "100%d.mp4", "ünï-🎬.mp4", "-dash.mp4", "a" * 200 + ".mp4"]
+)
 def test_names(tmp_path, vsr, leftovers, name, monkeypatch):
     clip = make_clip(tmp_path / "plain.mp4", frames=3)
     source = tmp_path / name

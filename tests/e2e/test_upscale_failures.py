@@ -6,11 +6,11 @@ import threading
 import time
 
 import pytest
+from vsr.io.encode import PyavSink
 
-from tests.media import make_clip
+from tests.media import make_clip, planes_of
 from vsr.core.errors import EncodeError, OutOfMemory
 from vsr.engines.net import NetEngine
-from vsr.io.encode import PyavSink
 
 FRAMES = 12
 
@@ -32,7 +32,7 @@ def test_lane_that_raises_ends_the_program_with_the_first_cause(lane, item, tmp_
     clip = make_clip(tmp_path / "in.mp4", frames=FRAMES)
     boom = EncodeError(f"planted in {lane} at {item}")
     if lane == "decode":
-        import vsr.pipeline.pictures as pictures
+        from vsr.pipeline import pictures
 
         monkeypatch.setattr(pictures, "to_picture", at_call(pictures.to_picture, item, boom))
     elif lane == "infer":
@@ -75,9 +75,7 @@ def test_out_of_memory_shrinks_and_goes_on(tmp_path, vsr, monkeypatch):
     assert summary["event"] == "summary"
     assert (summary["frames_in"], summary["frames_out"]) == (FRAMES, FRAMES)
     assert any("memory" in str(warning) for warning in summary["warnings"])
-    from tests.media import planes_of
-
-    for a, b in zip(planes_of(tmp_path / "whole.mkv"), planes_of(tmp_path / "tiled.mkv"), strict=True):
+    for (_, a), (_, b) in zip(planes_of(tmp_path / "whole.mkv"), planes_of(tmp_path / "tiled.mkv"), strict=True):
         assert abs(a[0].astype(int) - b[0].astype(int)).max() <= 1
 
 

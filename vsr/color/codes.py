@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.dlpack import from_dlpack
 
 from vsr.color.tables import Levels
 
@@ -25,7 +26,7 @@ def plane_tensor(plane: Plane) -> Tensor:
         return torch.from_numpy(bits)
     try:
         # torch.from_numpy warns about the read-only views that decoders hand out; DLPack can say "read-only".
-        tensor: Tensor = torch.from_dlpack(bits)
+        tensor: Tensor = from_dlpack(bits)
     except BufferError:  # numpy or torch from before DLPack 1.0
         return torch.from_numpy(bits.copy())
     return tensor

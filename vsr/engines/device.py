@@ -19,6 +19,7 @@ from torch import Tensor
 from vsr.core.card import ModelCard, Precision
 from vsr.core.errors import DeviceError, IncompatibleModel, NoDevice
 from vsr.engines.base import Batch, Engine, Key
+from vsr.engines.memory import GRAPH_BYTES, tile_that_fits
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,24 @@ def choose_precision(
     return fastest_precision(
         lambda precision: open_engine(reference, scale=scale, device=device, precision=precision), card, device
     )
+
+
+def choose_tile(
+    card: ModelCard, reference: str, scale: int, device: str, precision: Precision, size: tuple[int, int], calls: int
+) -> int | None:
+    """Give the tile side with which `calls` calls at a time on pictures of `size` (height, width) fit; None: whole.
+
+    Half of the free memory is for the network: decoder, queues, encoder and other programs have the rest.
+    """
+    from vsr.engines.net import NetEngine
+    from vsr.engines.registry import open_engine
+
+    engine = open_engine(reference, scale=scale, device="cpu", precision="fp32")
+    per_pixel = engine.bytes_per_pixel() if isinstance(engine, NetEngine) else GRAPH_BYTES
+    engine.close()
+    if precision != "fp32":
+        per_pixel /= 2
+    return tile_that_fits(per_pixel, *size, free_bytes(device) / 2 / calls, card.halo)
 
 
 def fastest_precision(open_as: Callable[[Precision], Engine], card: ModelCard, device: str) -> Precision:

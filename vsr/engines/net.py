@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from vsr.core.card import ModelCard, Precision
 from vsr.core.errors import IncompatibleModel
 from vsr.engines.base import Batch
-from vsr.engines.memory import memory_errors
+from vsr.engines.memory import bytes_per_pixel, memory_errors
 
 DTYPES: Mapping[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -59,6 +59,14 @@ class NetEngine:
             result = self._net(batch.frames)
         assert isinstance(result, Tensor)
         return result.float().contiguous()
+
+    def bytes_per_pixel(self) -> float:
+        """Give the working memory of a call in bytes per input pixel and window, from a small one."""
+        assert self._net is not None, "measured after close"
+        side = -(-max(64, self.card.minimum) // self.card.divisor) * self.card.divisor
+        channels = 1 if self.card.domain == "y" else 3
+        frames = torch.zeros((1, self.card.frames, channels, side, side), device=self.device)
+        return bytes_per_pixel(self._net, frames)
 
     def close(self) -> None:
         self._net = None

@@ -179,15 +179,20 @@ def _losses(info: MediaInfo, streams: Sequence[StreamPlan], where: Destination) 
 
 
 def _compute(info: MediaInfo, settings: Settings, choice: registry.Choice) -> Compute:
-    engine = settings.engine
+    engine, card, video = settings.engine, choice.card, info.video
     chosen = device.pick_device(engine.device)
-    precision = device.choose_precision(choice.card, choice.reference, choice.scale, chosen, engine.precision)
     is_cpu = chosen == "cpu"
-    pixels = info.video.width * info.video.height
+    if is_cpu:
+        device.tune_allocator()
+    precision = device.choose_precision(card, choice.reference, choice.scale, chosen, engine.precision)
     # Small pictures do not fill a GPU one at a time; on a CPU batches leave the cache and lose.
-    batch = engine.batch or (1 if is_cpu or pixels > 960 * 540 else 4)
+    batch = engine.batch or (1 if is_cpu or video.width * video.height > 960 * 540 else 4)
     workers = (engine.workers or device.cores()) if is_cpu else 1
-    return Compute(device=chosen, precision=precision, batch=batch, tile=engine.tile, workers=workers)
+    tile = engine.tile
+    if tile is None and card.tiling != "never":
+        size = (video.height, video.width)
+        tile = device.choose_tile(card, choice.reference, choice.scale, chosen, precision, size, batch * workers)
+    return Compute(device=chosen, precision=precision, batch=batch, tile=tile, workers=workers)
 
 
 def _chunks(info: MediaInfo, span: Span, card: ModelCard, settings: Settings) -> tuple[Chunk, ...]:
