@@ -1,6 +1,6 @@
 """Colour both ways: swscale through 8-bit RGB, swscale through float planes, and vsr's own road, side by side.
 
-    python benchmarks/color.py [--rounds 15]
+    python benchmarks/color.py [--rounds 15] [--out benchmarks/results/color.json]
 
 One thread each, CPU milliseconds, medians of interleaved rounds; 4:2:0 8 bits, BT.709 limited. The exactness columns
 are the round trip YUV -> RGB -> YUV of one 1280x720 frame against itself.
@@ -9,9 +9,12 @@ are the round trip YUV -> RGB -> YUV of one 1280x720 frame against itself.
 from __future__ import annotations
 
 import argparse
+import json
+import platform
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import av
 import numpy as np
@@ -20,11 +23,12 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 
 from vsr.color.convert import to_frame, to_picture
 from vsr.core.frame import ColorSpec, Frame, Picture, pixel_format
-from vsr.engines.device import tune_allocator
+from vsr.engines.device import cores, tune_allocator
 
 BT709 = ColorSpec(matrix="bt709", range="tv", siting="left")
 YUV420P = pixel_format("yuv420p")
 Work = Callable[[], object]
+Row = dict[str, object]
 
 
 def picture_frame(width: int, height: int) -> Frame:
@@ -88,7 +92,7 @@ def timed(works: dict[str, Work], rounds: int) -> dict[str, float]:
     return {name: statistics.median(times[2:]) for name, times in spent.items()}
 
 
-def speeds(small: tuple[int, int], large: tuple[int, int], rounds: int) -> None:
+def speeds(small: tuple[int, int], large: tuple[int, int], rounds: int) -> list[Row]:
     source, target = picture_frame(*small), picture_frame(*large)
     av_source, av_target = to_av(source), to_av(target)
     works: dict[str, Work] = {}
@@ -104,27 +108,41 @@ def speeds(small: tuple[int, int], large: tuple[int, int], rounds: int) -> None:
     works["vsr y there"] = lambda: to_picture(source, BT709, "y")
     works["vsr y back"] = lambda: ours_back(big_luma)
     found = timed(works, rounds)
-    print(f"{small[0]}x{small[1]} there, {large[0]}x{large[1]} back      there    back   sum (ms CPU, 1 thread)")
+    sizes = f"{small[0]}x{small[1]} there, {large[0]}x{large[1]} back"
+    print(f"{sizes:<42} there    back     sum (ms CPU, 1 thread)")
+    rows: list[Row] = []
     for road in ("rgb24", "gbrpf32le", "vsr rgb", "vsr y"):
         there, back = found[f"{road} there"], found[f"{road} back"]
-        print(f"  {road:<34}{there:7.2f} {back:7.2f} {there + back:7.2f}")
+        print(f"  {road:<38}{there:7.2f} {back:7.2f} {there + back:7.2f}")
+        rows.append({"sizes": sizes, "road": road, "there_ms": round(there, 3), "back_ms": round(back, 3)})
+    return rows
 
 
-def exactness() -> None:
+def exactness() -> list[Row]:
     frame = picture_frame(1280, 720)
     print("round trip 1280x720          luma dB    mean   chroma dB    mean")
+    rows = []
     for name in ("rgb24", "gbrpf32le"):
         middle = swscale(VideoReformatter(), to_av(frame), name)
-        report(name, frame, planes_of(swscale(VideoReformatter(), middle, "yuv420p")))
+        rows.append(compared(name, frame, planes_of(swscale(VideoReformatter(), middle, "yuv420p"))))
     for domain in ("rgb", "y"):
         back = ours_back(to_picture(frame, BT709, domain))
-        report(f"vsr {domain}", frame, list(back.planes))
+        rows.append(compared(f"vsr {domain}", frame, list(back.planes)))
+    return rows
 
 
-def report(name: str, frame: Frame, planes: list[np.ndarray]) -> None:
+def compared(name: str, frame: Frame, planes: list[np.ndarray]) -> Row:
     errors = [b.astype(float) - a.astype(float) for a, b in zip(frame.planes, planes, strict=True)]
-    chroma = np.stack(errors[1:])
-    print(f"  {name:<24}{psnr(errors[0]):10.1f} {errors[0].mean():+8.4f} {psnr(chroma):10.1f} {chroma.mean():+8.4f}")
+    luma, chroma = errors[0], np.stack(errors[1:])
+    print(f"  {name:<24}{psnr(luma):10.1f} {luma.mean():+8.4f} {psnr(chroma):10.1f} {chroma.mean():+8.4f}")
+    return {
+        "road": name,
+        "luma_exact": not luma.any(),
+        "luma_psnr": round(min(psnr(luma), 999.0), 2),
+        "luma_mean": round(float(luma.mean()), 5),
+        "chroma_psnr": round(min(psnr(chroma), 999.0), 2),
+        "chroma_mean": round(float(chroma.mean()), 5),
+    }
 
 
 def psnr(error: np.ndarray) -> float:
@@ -135,14 +153,19 @@ def psnr(error: np.ndarray) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=15)
-    rounds: int = parser.parse_args().rounds
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
     tune_allocator()
     torch.set_num_threads(1)
+    speed: list[Row] = []
     with torch.inference_mode():
-        speeds((320, 180), (1280, 720), rounds)
-        speeds((640, 360), (1280, 720), rounds)
-        speeds((1920, 1080), (1920, 1080), rounds)
-        exactness()
+        for small, large in (((320, 180), (1280, 720)), ((640, 360), (1280, 720)), ((1920, 1080), (1920, 1080))):
+            speed += speeds(small, large, args.rounds)
+        exact = exactness()
+    if args.out:
+        machine = f"{platform.processor() or platform.machine()}, {cores()} cores"
+        result = {"machine": machine, "torch": torch.__version__, "av": av.__version__, "speed": speed, "exact": exact}
+        args.out.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -98,8 +98,7 @@ def decode_planes(planes: Sequence[Tensor], fmt: PixelFormat, color: ColorSpec, 
     luma = luma_levels(color.range, fmt.depth)
     alpha = numbers(planes[-1], luma_levels("pc", fmt.depth), fmt.depth)[None] if fmt.alpha else None
     if fmt.family == "rgb":
-        green, blue, red = (numbers(plane, luma, fmt.depth) for plane in planes[:3])
-        rgb = torch.stack([red, green, blue])
+        rgb = numbers(torch.stack([planes[2], planes[0], planes[1]]), luma, fmt.depth)
         if domain == "rgb":
             return Decoded(data=rgb, alpha=alpha)
         data, chroma = _to_ycc(rgb, ycc_matrix(color))
@@ -108,7 +107,7 @@ def decode_planes(planes: Sequence[Tensor], fmt: PixelFormat, color: ColorSpec, 
     if fmt.family == "gray":
         return Decoded(data=data if domain == "y" else data.repeat(3, 1, 1), alpha=alpha)
     levels = chroma_levels(color.range, fmt.depth)
-    chroma = torch.stack([numbers(plane, levels, fmt.depth) for plane in planes[1:3]])
+    chroma = numbers(torch.stack([planes[1], planes[2]]), levels, fmt.depth)
     if domain == "y":
         return Decoded(data=data, chroma=chroma, alpha=alpha)
     height, width = data.shape[-2:]
@@ -184,17 +183,18 @@ def _encode_rgb(rgb: Tensor, fmt: PixelFormat, color: ColorSpec) -> tuple[Tensor
     if fmt.family == "rgb":
         return tuple(_write(rgb[channel], luma, fmt.depth) for channel in (1, 2, 0))
     if fmt.family == "gray":
-        return (_write(_luma(rgb, color.matrix), luma, fmt.depth),)
+        return (quantise(_luma(rgb, color.matrix, luma.span), luma.offset, fmt.depth),)
     height, width = rgb.shape[-2:]
     levels = chroma_levels(color.range, fmt.depth)
-    data, differences = _differences(rgb, color.matrix)
+    scaled = _luma(rgb, color.matrix, luma.span)
+    differences = _differences(rgb, scaled, luma.span)
     moved = resample(differences, Grid(width=width, height=height), grid(fmt, color.siting, width, height))
-    # Scaled only now, and in place: a pass over the full-size planes costs as much as the arithmetic.
+    # Scaled only now, where they are small: a pass over full-size planes costs as much as the arithmetic.
     chroma = (
         quantise(plane.mul_(share * levels.span), levels.offset, fmt.depth)
         for plane, share in zip(moved, _shares(color.matrix), strict=True)
     )
-    return quantise(data.mul_(luma.span), luma.offset, fmt.depth), *chroma
+    return quantise(scaled, luma.offset, fmt.depth), *chroma
 
 
 # The matrices are written out, plane by plane: quicker on a CPU than a matrix product of three channels, and in full
@@ -216,30 +216,31 @@ def _to_rgb(luma: Tensor, chroma: Tensor, matrix: str) -> Tensor:
 
 def _to_ycc(rgb: Tensor, matrix: str) -> tuple[Tensor, Tensor]:
     """Give luma (H, W) and Cb, Cr (2, H, W), all new, of R, G, B (3, H, W)."""
-    luma, chroma = _differences(rgb, matrix)
+    luma = _luma(rgb, matrix)
+    chroma = _differences(rgb, luma)
     for plane, share in zip(chroma, _shares(matrix), strict=True):
         plane.mul_(share)
     return luma, chroma
 
 
-def _differences(rgb: Tensor, matrix: str) -> tuple[Tensor, Tensor]:
-    """Give luma Y (H, W) and B - Y, R - Y (2, H, W), all new: Cb and Cr before `_shares` scales them."""
-    luma = _luma(rgb, matrix)
+def _luma(rgb: Tensor, matrix: str, scale: float = 1.0) -> Tensor:
+    """Give scale times luma (H, W), new."""
+    kr, kb = luma_weights(matrix)
+    return (rgb[0] * (scale * kr)).add_(rgb[1], alpha=scale * (1 - kr - kb)).add_(rgb[2], alpha=scale * kb)
+
+
+def _differences(rgb: Tensor, luma: Tensor, scale: float = 1.0) -> Tensor:
+    """Give B - Y, R - Y (2, H, W), new, from scale times luma: Cb and Cr before `_shares` scales them."""
     differences = torch.empty((2, *luma.shape), dtype=luma.dtype, device=luma.device)
-    torch.sub(rgb[2], luma, out=differences[0])
-    torch.sub(rgb[0], luma, out=differences[1])
-    return luma, differences
+    torch.sub(rgb[2], luma, alpha=1 / scale, out=differences[0])
+    torch.sub(rgb[0], luma, alpha=1 / scale, out=differences[1])
+    return differences
 
 
 def _shares(matrix: str) -> tuple[float, float]:
     """Give Cb / (B - Y) and Cr / (R - Y)."""
     kr, kb = luma_weights(matrix)
     return 0.5 / (1 - kb), 0.5 / (1 - kr)
-
-
-def _luma(rgb: Tensor, matrix: str) -> Tensor:
-    kr, kb = luma_weights(matrix)
-    return (rgb[0] * kr).add_(rgb[1], alpha=1 - kr - kb).add_(rgb[2], alpha=kb)
 
 
 def _write(plane: Tensor, levels: Levels, depth: int) -> Tensor:

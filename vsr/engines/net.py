@@ -58,7 +58,7 @@ class NetEngine:
         with memory_errors(f"{self.card.id} on windows of {size}"), torch.inference_mode():
             result = self._net(batch.frames)
         assert isinstance(result, Tensor)
-        return result.float().contiguous()
+        return result.contiguous().float()
 
     def bytes_per_pixel(self) -> float:
         """Give the working memory of a call in bytes per input pixel and window, from a small one."""
