@@ -51,7 +51,7 @@ def card_of(path: Path, *, minutes: float, machine: str) -> ModelCard:
         dtypes=("fp32", "bf16"),
         parameters=found.parameters,
         digest=found.digest,
-        licence="MIT",
+        licence="CC-BY-SA-4.0",
         training=f"{DATA} {how}",
         description="ESPCN (Shi et al. 2016) on luma with ReLU and a bicubic base: the fast per-frame model.",
     )

@@ -73,6 +73,8 @@ class PacketIndex:
     pts: of every packet that shows a frame, sorted, in the stream's time_base (repeated where the file repeats it).
     durations: of the same packets, 0 where the container gives none.
     keyframes: the pts of packets where decoding can begin, sorted.
+    has_decoding_times: the file knows only when frames are decoded (AVI, raw streams): the n-th frame shown takes the
+    n-th of `pts`; there are no keyframes then.
     """
 
     pts: tuple[int, ...] = ()
@@ -81,6 +83,7 @@ class PacketIndex:
     bytes: int = 0
     corrupt: int = 0
     without_pts: int = 0
+    has_decoding_times: bool = False
 
     def __post_init__(self) -> None:
         if len(self.pts) != len(self.durations):

@@ -23,6 +23,7 @@ class DecodeTally:
     corrupt: int = 0  # yielded, but concealed by the decoder
     errors: int = 0  # packets the decoder refused
     first_error: str = ""
+    retimed: int = 0  # yielded, with a pts moved to one tick after the frame before, which had the same or a later one
 
 
 class Source(Protocol):

@@ -241,8 +241,13 @@ def _svtav1(speed: str, quality: str, threads: int, color: ColorSpec, name: str)
 def _vpx(speed: str, quality: str, threads: int, color: ColorSpec, name: str) -> Options:
     deadline, used = _VP9_SPEEDS[speed]
     return (
-        ("deadline", deadline), ("cpu-used", used), ("crf", quality), ("b", "0"), ("row-mt", "1"), ("tile-columns", "2"),
-    )  # fmt: skip
+        ("deadline", deadline),
+        ("cpu-used", used),
+        ("crf", quality),
+        ("b", "0"),
+        ("row-mt", "1"),
+        ("tile-columns", "2"),
+    )
 
 
 def _prores(speed: str, quality: str, threads: int, color: ColorSpec, name: str) -> Options:

@@ -84,7 +84,12 @@ def _refusal(path: Path, error: av.error.FFmpegError) -> InputError:
 
 def _describe(head: bytes) -> str:
     """Say what the first bytes of a file look like, for people."""
-    known = {b"PK\x03\x04": "a ZIP archive", b"%PDF": "a PDF document", b"\x7fELF": "a program", b"\x1f\x8b": "gzip data"}
+    known = {
+        b"PK\x03\x04": "a ZIP archive",
+        b"%PDF": "a PDF document",
+        b"\x7fELF": "a program",
+        b"\x1f\x8b": "gzip data",
+    }
     for magic, words in known.items():
         if head.startswith(magic):
             return words

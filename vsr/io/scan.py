@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 
-import av
-import av.error
+from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
 from vsr.core.media import PacketIndex
+
+_FALLBACK_RATE = Fraction(25)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -21,57 +22,59 @@ class Scan:
     shown: list[tuple[int | None, int]] = field(default_factory=list)  # (pts, duration), in decoding order
     keyframes: list[int] = field(default_factory=list)
     before_keyframe: int = 0
+    has_keyframe: bool = False
     bytes: int = 0
     corrupt: int = 0
     without_pts: int = 0
-    broken_off: str = ""
-    has_decoding_times: bool = False
+
+    @property
+    def leading(self) -> int:
+        """How many packets come before the first keyframe; 0 in a stream that marks none at all."""
+        return self.before_keyframe if self.has_keyframe else 0
 
 
-def packets(stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
     """Yield the packets of a stream in decoding order; empty ones (dropped frames of AVI, the flush) are passed over.
 
     Raises:
         av.error.FFmpegError: the demuxer gives up.
     """
-    container = stream.container
-    for packet in container.demux(stream):  # type: ignore[attr-defined]
-        if packet.size:
-            yield packet
+    return (packet for packet in container.demux(stream) if packet.size)
 
 
 def note(scan: Scan, packet: Packet[VideoStream]) -> None:
     """Add one packet to what is known."""
     scan.bytes += packet.size
     scan.corrupt += packet.is_corrupt
-    # AVI and raw streams have no time of showing; what a packet lacks is taken from its time of decoding.
     pts = packet.pts if packet.pts is not None else packet.dts
-    if packet.is_keyframe and pts is not None:
-        scan.keyframes.append(pts)
+    if packet.is_keyframe:
+        scan.has_keyframe = True
+        if pts is not None:
+            scan.keyframes.append(pts)
     if packet.is_discard:
         return
-    if not packet.is_keyframe and not scan.keyframes:
-        scan.before_keyframe += 1
+    scan.before_keyframe += not scan.has_keyframe
     scan.without_pts += packet.pts is None
     scan.shown.append((pts, packet.duration or 0))
 
 
-def index(scan: Scan, *, time_base: Fraction, rate: Fraction | None) -> PacketIndex:
+def index(scan: Scan, *, time_base: Fraction, rate: Fraction | None, has_decoding_times: bool) -> PacketIndex:
     """Give what was found, in order of presentation.
 
-    Packets before the first keyframe show nothing and are left out, unless the stream marks no keyframe at all.
+    Packets before the first keyframe show nothing and are left out. Where packets have no times at all (raw streams)
+    they are set `1 / rate` apart.
     """
-    shown = scan.shown[scan.before_keyframe :] if scan.keyframes else scan.shown
+    shown = scan.shown[scan.leading :]
     if any(pts is None for pts, _ in shown):
-        step = max(1, round(1 / (rate or Fraction(25)) / time_base))
-        shown = [(number * step, step) for number in range(len(shown))]
+        step = max(1, round(1 / (rate or _FALLBACK_RATE) / time_base))
+        shown = [(place * step, step) for place in range(len(shown))]
     ordered = sorted((pts, duration) for pts, duration in shown if pts is not None)
-    found = PacketIndex(
+    return PacketIndex(
         pts=tuple(pts for pts, _ in ordered),
         durations=tuple(duration for _, duration in ordered),
-        keyframes=tuple(sorted(set(scan.keyframes))),
+        keyframes=() if has_decoding_times else tuple(sorted(set(scan.keyframes))),
         bytes=scan.bytes,
         corrupt=scan.corrupt,
         without_pts=scan.without_pts,
+        has_decoding_times=has_decoding_times,
     )
-    return replace(found, has_decoding_times=scan.has_decoding_times)

@@ -1,0 +1,328 @@
+"""Frames in, one closed segment out, through PyAV: the video stream alone, with exact times.
+
+A segment is NUT, which keeps any time base exactly and holds every codec but ProRes, whose segments are QuickTime.
+`mux` joins segments into the destination. Also here, because encoders are opened here: which of them work.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from io import BufferedWriter
+from pathlib import Path
+
+import av
+import av.logging
+import numpy as np
+from av.codec.codec import UnknownCodecError
+from av.container import OutputContainer
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+
+from vsr.core.errors import EncodeError, OutputError
+from vsr.core.frame import ColorSpec, Frame, pixel_format
+from vsr.core.media import OutputSpec
+from vsr.io.atomic import translate
+from vsr.io.base import Written
+from vsr.io.codecs import CODECS, Options, encoder_options
+
+# ITU-T H.273 tables 2, 3 and 4, by FFmpeg's names; AVColorRange and AVChromaLocation are FFmpeg's own.
+PRIMARIES = {
+    "bt709": 1, "bt470m": 4, "bt470bg": 5, "smpte170m": 6, "smpte240m": 7, "film": 8, "bt2020": 9, "smpte428": 10,
+    "smpte431": 11, "smpte432": 12, "ebu3213": 22,
+}  # fmt: skip
+TRANSFERS = {
+    "bt709": 1, "bt470m": 4, "bt470bg": 5, "smpte170m": 6, "smpte240m": 7, "linear": 8, "log100": 9, "log316": 10,
+    "iec61966-2-4": 11, "bt1361e": 12, "iec61966-2-1": 13, "bt2020-10": 14, "bt2020-12": 15, "smpte2084": 16,
+    "smpte428": 17, "arib-std-b67": 18,
+}  # fmt: skip
+MATRICES = {
+    "gbr": 0, "bt709": 1, "fcc": 4, "bt470bg": 5, "smpte170m": 6, "smpte240m": 7, "ycgco": 8, "bt2020nc": 9,
+    "bt2020c": 10, "smpte2085": 11, "chroma-derived-nc": 12, "chroma-derived-c": 13, "ictcp": 14,
+}  # fmt: skip
+RANGES = {"tv": 1, "pc": 2}
+SITINGS = ("left", "center", "topleft", "top", "bottomleft", "bottom")
+_NO_TAG = 2  # H.273: unspecified
+
+# FFmpeg's ffv1 takes 8-bit RGB only interleaved; the frame travels planar like every other.
+_PACKED = {("ffv1", "gbrp"): "bgr0", ("ffv1", "gbrap"): "bgra"}
+_FALLBACK_RATE = Fraction(25)  # a hint for rate control where the source has none; timing is by pts alone
+_WRITE_BYTES = 1 << 20
+_EXTRA_ENCODERS = ("h264_nvenc", "hevc_nvenc", "av1_nvenc")
+
+
+class PyavSink:
+    """A `Sink` that writes one segment. Opened at the first frame; the first frame is a keyframe."""
+
+    def __init__(self, path: Path, spec: OutputSpec) -> None:
+        self._path = path
+        self._spec = spec
+        self._format = pixel_format(spec.pixel_format)
+        self._file: BufferedWriter | None = None
+        self._container: OutputContainer | None = None
+        self._stream: VideoStream | None = None
+        self._shift = 0
+        self._pts: list[int] = []
+        self._durations: list[int] = []
+        self._out: list[int] = []
+        self._waiting: dict[int, int] = {}  # durations of the frames inside the encoder, by pts
+
+    def write(self, frame: Frame) -> None:
+        """Encode one frame with its own pts and duration; its planes are copied.
+
+        Raises:
+            EncodeError: the encoder refuses it, its size or format is not the spec's, or its time does not rise.
+            DiskFull: no space left.
+        """
+        self._check(frame)
+        try:
+            if self._container is None:
+                self._open(frame.pts)
+            assert self._stream is not None
+            self._waiting[frame.pts] = frame.duration
+            picture = _video_frame(frame, self._spec)
+            picture.pict_type = 0 if self._pts else 1  # AV_PICTURE_TYPE_I
+            self._pts.append(frame.pts)
+            self._durations.append(frame.duration)
+            self._mux(self._stream, picture)
+        except (av.FFmpegError, OSError) as error:
+            raise self._translated(error, f"frame {frame.index} (pts {frame.pts})") from error
+
+    def close(self) -> Written:
+        """Drain the encoder, close the file and sync it to disk.
+
+        Raises:
+            EncodeError: nothing was written, or other frames came out than went in.
+            DiskFull: no space left.
+        """
+        if self._container is None or self._stream is None or self._file is None:
+            raise EncodeError(f"no frame was written to {self._path}")
+        try:
+            self._mux(self._stream, None)
+            self._container.close()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+        except (av.FFmpegError, OSError) as error:
+            raise self._translated(error, "the end of the stream") from error
+        if sorted(self._out) != self._pts:
+            raise EncodeError(
+                f"{self._spec.encoder} was given {len(self._pts)} frames for {self._path} and returned "
+                f"{len(self._out)}, or with other times"
+            )
+        return Written(
+            path=self._path,
+            frames=len(self._pts),
+            pts=tuple(self._pts),
+            durations=tuple(self._durations),
+            bytes=self._path.stat().st_size,
+        )
+
+    def abort(self) -> None:
+        """Close and remove the file, if this sink opened it."""
+        if self._file is None:
+            return
+        for handle in (self._container, self._file):
+            # What cannot be finished is thrown away: whatever closing it says is of no use to anyone.
+            with suppress(av.FFmpegError, OSError, ValueError):
+                if handle is not None:
+                    handle.close()
+        self._path.unlink(missing_ok=True)
+
+    def _check(self, frame: Frame) -> None:
+        spec = self._spec
+        if (frame.width, frame.height, frame.format.name) != (spec.width, spec.height, self._format.name):
+            raise EncodeError(
+                f"frame {frame.index} is {frame.width}x{frame.height} {frame.format.name}, "
+                f"{self._path} takes {spec.width}x{spec.height} {self._format.name}"
+            )
+        if self._pts and frame.pts <= self._pts[-1]:
+            raise EncodeError(f"frame {frame.index} has pts {frame.pts}, not after {self._pts[-1]} of the one before")
+
+    def _open(self, first: int) -> None:
+        spec = self._spec
+        _hush(spec.encoder)
+        self._shift = max(0, -first)  # NUT holds no negative pts; `mux` takes times from the job, not from here
+        self._file = self._path.open("wb")
+        self._container = av.open(
+            self._file,
+            "w",
+            format=segment_format(spec.encoder),
+            container_options=_segment_options(spec),
+            buffer_size=_WRITE_BYTES,
+        )
+        self._stream = _add_stream(self._container, spec)
+        try:
+            self._container.start_encoding()
+        except av.FFmpegError as error:
+            raise EncodeError(
+                f"{spec.encoder} refuses {spec.width}x{spec.height} {spec.pixel_format} for {self._path}: "
+                f"{_words(spec) or error.strerror}",
+                hint="Choose another --codec, --pix-fmt, --encoder-preset or size.",
+            ) from error
+        _refuse_unused(self._stream.codec_context, spec)
+
+    def _mux(self, stream: VideoStream, picture: av.VideoFrame | None) -> None:
+        assert self._container is not None
+        for packet in stream.encode(picture):
+            if packet.pts is None or packet.pts not in self._waiting:
+                raise EncodeError(f"{self._spec.encoder} returned a packet with pts {packet.pts}, which no frame had")
+            self._out.append(packet.pts)
+            packet.duration = self._waiting.pop(packet.pts)
+            packet.pts += self._shift
+            packet.dts = None if packet.dts is None else packet.dts + self._shift
+            self._container.mux_one(packet)
+
+    def _translated(self, error: av.FFmpegError | OSError, where: str) -> OutputError:
+        if isinstance(error, OSError) and not isinstance(error, av.FFmpegError):
+            return translate(error, self._path)
+        return EncodeError(f"{self._spec.encoder} failed at {where} of {self._path}: {error.strerror}")
+
+
+def segment_format(encoder: str) -> str:
+    """Give FFmpeg's name of the container that segments by `encoder` are written in."""
+    return "mov" if encoder == "prores_ks" else "nut"
+
+
+def usable_encoders() -> dict[str, str]:
+    """Give `ok`, or the encoder's own words, for every encoder that vsr may use: each is opened and encodes a frame."""
+    names = {rule.encoder: rule.name for rule in CODECS.values()}
+    names |= {name: name.partition("_")[0] for name in _EXTRA_ENCODERS}
+    return {encoder: _tried(encoder, codec) for encoder, codec in names.items()}
+
+
+def tag(context: VideoCodecContext, tags: ColorSpec) -> None:
+    """Set the colour tags of an encoder, or of a stream that packets are copied to; unknown words set nothing."""
+    context.color_primaries = PRIMARIES.get(tags.primaries, _NO_TAG)
+    context.color_trc = TRANSFERS.get(tags.transfer, _NO_TAG)
+    context.colorspace = MATRICES.get(tags.matrix, _NO_TAG)
+    context.color_range = RANGES.get(tags.range, 0)
+
+
+def _add_stream(container: OutputContainer, spec: OutputSpec) -> VideoStream:
+    options = dict(spec.options)
+    if spec.tags.siting in SITINGS:
+        options.setdefault("chroma_sample_location", spec.tags.siting)
+    stream = container.add_stream(
+        spec.encoder,
+        rate=spec.rate or _FALLBACK_RATE,
+        options=options,
+        width=spec.width,
+        height=spec.height,
+        time_base=spec.time_base,
+    )
+    assert isinstance(stream, VideoStream)
+    context = stream.codec_context
+    context.pix_fmt = _encoder_format(spec)
+    context.gop_size = spec.keyframe_interval
+    context.thread_count = spec.threads
+    context.sample_aspect_ratio = spec.sar
+    tag(context, spec.tags)
+    return stream
+
+
+def _segment_options(spec: OutputSpec) -> dict[str, str]:
+    """Keep times as they are: by default a muxer moves the stream where decoding times lie before zero."""
+    options = {"avoid_negative_ts": "disabled"}
+    if segment_format(spec.encoder) == "mov":
+        scale = str(spec.time_base.denominator)
+        options |= {"video_track_timescale": scale, "movie_timescale": scale}
+    return options
+
+
+def _encoder_format(spec: OutputSpec) -> str:
+    return _PACKED.get((spec.encoder, spec.pixel_format), spec.pixel_format)
+
+
+def _video_frame(frame: Frame, spec: OutputSpec) -> av.VideoFrame:
+    """Copy planes into a frame of FFmpeg's: it keeps it for as long as it looks ahead."""
+    picture = av.VideoFrame(frame.width, frame.height, _encoder_format(spec))
+    if picture.format.name == frame.format.name:
+        for plane, target in zip(frame.planes, picture.planes, strict=True):
+            rows = np.frombuffer(memoryview(target), plane.dtype).reshape(-1, target.line_size // plane.itemsize)
+            rows[: plane.shape[0], : plane.shape[1]] = plane
+    else:
+        target = picture.planes[0]
+        pixels = np.frombuffer(memoryview(target), np.uint8).reshape(-1, target.line_size // 4, 4)
+        # G B R (A) as they travel, to B G R and A or nothing as they are packed.
+        for place, plane in zip((1, 0, 2, 3), frame.planes, strict=False):
+            pixels[: frame.height, : frame.width, place] = plane
+    picture.pts, picture.time_base, picture.duration = frame.pts, spec.time_base, frame.duration
+    picture.color_primaries = PRIMARIES.get(spec.tags.primaries, _NO_TAG)
+    picture.color_trc = TRANSFERS.get(spec.tags.transfer, _NO_TAG)
+    picture.colorspace = MATRICES.get(spec.tags.matrix, _NO_TAG)
+    picture.color_range = RANGES.get(spec.tags.range, 0)
+    return picture
+
+
+def _refuse_unused(context: VideoCodecContext, spec: OutputSpec) -> None:
+    """FFmpeg leaves options that it does not know where they were, and encodes without them."""
+    unused = [name for name in context.options if name in dict(spec.options)]
+    if not unused:
+        return
+    known = context.supported_options
+    names = [option.name for option in (*known.private, *known.generic)]
+    close = difflib.get_close_matches(unused[0], names, n=1)
+    raise EncodeError(
+        f"{spec.encoder} has no option {unused[0]!r}", hint=f"Did you mean {close[0]!r}?" if close else None
+    )
+
+
+def _words(spec: OutputSpec) -> str:
+    """Open the encoder once more, listening: FFmpeg's log is off otherwise, since its callback takes Python's lock."""
+    with _listening() as said, suppress(av.FFmpegError):  # it failed before: what it says is all that is wanted
+        context = av.CodecContext.create(spec.encoder, "w")
+        assert isinstance(context, VideoCodecContext)
+        context.width, context.height, context.pix_fmt = spec.width, spec.height, _encoder_format(spec)
+        context.time_base, context.framerate = spec.time_base, spec.rate or _FALLBACK_RATE
+        context.options = dict(spec.options)
+        context.open()
+    return _joined(said)
+
+
+@contextmanager
+def _listening() -> Iterator[list[tuple[int, str, str]]]:
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture() as said:
+            yield said
+    finally:
+        av.logging.set_level(level)
+
+
+def _joined(said: list[tuple[int, str, str]]) -> str:
+    return "; ".join(dict.fromkeys(text.strip() for _, _, text in said))
+
+
+def _tried(encoder: str, codec: str) -> str:
+    name = CODECS[codec].formats[0]
+    options: Options = ()
+    if encoder == CODECS[codec].encoder:
+        options = encoder_options(
+            codec, crf=None, preset=None, threads=1, keyframe_interval=1, color=ColorSpec(), pixel_format=name
+        )
+    _hush(encoder)
+    with _listening() as said:
+        try:
+            context = av.CodecContext.create(encoder, "w")
+            assert isinstance(context, VideoCodecContext)
+            context.width, context.height, context.pix_fmt = 256, 144, name
+            context.time_base, context.framerate, context.options = Fraction(1, 25), Fraction(25), dict(options)
+            picture = av.VideoFrame(256, 144, name)
+            picture.pts, picture.time_base = 0, Fraction(1, 25)
+            packets = [*context.encode(picture), *context.encode(None)]
+        except av.FFmpegError as error:
+            return _joined(said) or str(error.strerror)
+        except UnknownCodecError:
+            return "not in this FFmpeg"
+    return "ok" if len(packets) == 1 else f"returned {len(packets)} packets for one frame"
+
+
+def _hush(encoder: str) -> None:
+    """SVT-AV1 writes its banner to stderr from C; it is asked not to where it can be asked at all."""
+    if encoder == "libsvtav1":
+        os.environ.setdefault("SVT_LOG", "0")

@@ -1,0 +1,251 @@
+"""A path to MediaInfo: headers, one decoded frame, and a scan of the video's packets.
+
+`inputs` opens, `scan` reads the packets, `streams` names the streams beside the video, `sequences` describes images.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import struct
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.error
+import av.logging
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from vsr.core.errors import DecodeError, InputLimits, NotMedia, UnsupportedInput
+from vsr.core.frame import UNSPECIFIED, ColorSpec
+from vsr.core.media import MediaInfo, PacketIndex, VideoInfo
+from vsr.io import scan as scanning
+from vsr.io import sequences, streams
+from vsr.io.formats import travel_format
+from vsr.io.inputs import check_regular, open_input
+from vsr.io.tags import SITINGS, color_spec
+
+log = logging.getLogger(__name__)
+
+MAX_PIXELS = 2**28
+# A stream whose first packets are all refused is given up; a keyframe comes within ten seconds of any broadcast.
+_TRIES = 600
+_WITHOUT_PTS = ("avi",)
+
+
+def probe(path: Path, *, rate: Fraction | None = None, max_pixels: int = MAX_PIXELS, scan: bool = True) -> MediaInfo:
+    """Describe a video file, an image, a numbered sequence (`%05d.png`) or a folder of images.
+
+    rate: frames a second of a sequence (default 25). scan: read all packets of the video, for `packets`; without it
+    that is empty. Frames are not decoded, but for the first one.
+
+    Raises:
+        InputMissing, NotMedia, UnsupportedInput, InputLimits, DecodeError: see `core/errors.py`.
+    """
+    if not path.exists() and sequences.is_pattern(path):
+        return sequences.describe_pattern(path, rate=rate, max_pixels=max_pixels)
+    if path.is_dir():
+        return sequences.describe_folder(path, rate=rate, max_pixels=max_pixels)
+    check_regular(path)
+    if sequences.is_image(path):
+        return sequences.describe_image(path, rate=rate, max_pixels=max_pixels)
+    with open_input(path) as container:
+        return _describe(path, container, max_pixels, scan)
+
+
+def _describe(path: Path, container: InputContainer, max_pixels: int, scan: bool) -> MediaInfo:
+    stream, warnings = _choose(path, container)
+    _check_size(path, stream.width, stream.height, max_pixels)
+    frame, found, broken = _read(path, container, stream, scan)
+    if frame is not None:
+        _check_size(path, frame.width, frame.height, max_pixels)
+    video, said = _video(path, container, stream, frame)
+    packets = PacketIndex()
+    if scan:
+        delays = bool(stream.codec_context.has_b_frames) and container.format.name in _WITHOUT_PTS
+        packets = scanning.index(
+            found, time_base=video.time_base, rate=video.rate, has_decoding_times=delays or found.without_pts > 0
+        )
+    warnings = [*warnings, *said, *_packet_warnings(path, found, broken), *_alpha_warning(stream)]
+    return MediaInfo(
+        path=path,
+        kind="video",
+        container=container.format.name,
+        video=video,
+        streams=tuple(streams.describe(other) for other in container.streams if other.index != stream.index),
+        chapters=streams.chapters(container),
+        metadata=tuple(container.metadata.items()),
+        duration_s=container.duration / 1e6 if container.duration is not None else None,
+        size_bytes=path.stat().st_size,
+        packets=packets,
+        warnings=tuple(warnings),
+    )
+
+
+def _choose(path: Path, container: InputContainer) -> tuple[VideoStream, list[str]]:
+    """Give the video stream to upscale: never a cover; of several the first that is marked as default."""
+    cover = av.stream.Disposition.attached_pic
+    every = [stream for stream in container.streams.video if not stream.disposition & cover]
+    if not every:
+        kinds = [f"{streams.codec_name(stream)} {stream.type}" for stream in container.streams]
+        there = ", ".join(kinds) if kinds else "no stream at all"
+        raise NotMedia(f"{path} holds no video, only: {there}", hint="Name a file with pictures in it.")
+    marked = [stream for stream in every if stream.disposition & av.stream.Disposition.default]
+    chosen = (marked or every)[0]
+    if chosen.codec_context is None:
+        raise UnsupportedInput(f"{path}: there is no decoder for its video (stream {chosen.index})")
+    if len(every) == 1:
+        return chosen, []
+    left = ", ".join(str(stream.index) for stream in every if stream is not chosen)
+    return chosen, [f"several video streams: stream {chosen.index} is upscaled, not {left}"]
+
+
+def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
+    if width < 1 or height < 1:
+        raise UnsupportedInput(f"{path}: the video has no size ({width}x{height})")
+    if width * height > max_pixels:
+        raise InputLimits(f"{path}: {width}x{height} is more than the limit of {max_pixels} pixels")
+
+
+def _read(
+    path: Path, container: InputContainer, stream: VideoStream, scan: bool
+) -> tuple[av.VideoFrame | None, scanning.Scan, str]:
+    """Give the first frame, what the packets said, and why reading ended early ("" if it did not)."""
+    stream.codec_context.thread_count = 1
+    found, frame, refused = scanning.Scan(), None, ""
+    tries = 0
+    try:
+        for packet in scanning.packets(container, stream):
+            scanning.note(found, packet)
+            if frame is None and tries < _TRIES:
+                tries += 1
+                try:
+                    frame = next(iter(stream.codec_context.decode(packet)), None)
+                except av.error.FFmpegError as error:
+                    refused = error.strerror or str(error)
+            elif not scan:
+                break
+        broken = ""
+    except av.error.FFmpegError as error:
+        broken = error.strerror or str(error)
+    if frame is None:
+        frame = _drain(stream)
+    if not found.shown and not broken:
+        raise NotMedia(f"{path}: its {streams.codec_name(stream)} video holds no packets")
+    if frame is None:
+        log.info("no frame of %s could be decoded: %s", path, refused or broken)
+        if stream.codec_context.pix_fmt is None:
+            raise DecodeError(
+                f"{path}: no frame of its {streams.codec_name(stream)} video can be decoded: {refused or broken}",
+                hint="The file is damaged; fetch it again.",
+            )
+    return frame, found, broken
+
+
+def _drain(stream: VideoStream) -> av.VideoFrame | None:
+    """Give the first frame that the decoder held back: clips shorter than its delay come out here."""
+    try:
+        return next(iter(stream.codec_context.decode(None)), None)
+    except av.error.FFmpegError:
+        return None  # the caller says what refused the packets
+
+
+def _video(
+    path: Path, container: InputContainer, stream: VideoStream, frame: av.VideoFrame | None
+) -> tuple[VideoInfo, list[str]]:
+    context = stream.codec_context
+    coded = frame.format.name if frame is not None else str(context.pix_fmt)
+    name, lost = travel_format(coded)
+    warnings = [f"{coded}: {lost}"] if lost else []
+    is_interlaced = frame is not None and frame.interlaced_frame
+    if is_interlaced:
+        warnings.append("interlaced: both fields of a frame are upscaled as one picture")
+    rotation, is_mirrored = _rotation(frame)
+    if is_mirrored:
+        warnings.append("the display matrix mirrors the picture: players of the result will not")
+    info = VideoInfo(
+        index=stream.index,
+        codec=streams.codec_name(stream),
+        width=frame.width if frame is not None else stream.width,
+        height=frame.height if frame is not None else stream.height,
+        pixel_format=name,
+        coded_pixel_format=coded,
+        color=_color(container, stream, frame, coded),
+        time_base=Fraction(stream.time_base or 0),
+        rate=stream.average_rate or stream.guessed_rate or None,
+        sar=Fraction(stream.sample_aspect_ratio or 1),
+        rotation=rotation,
+        is_interlaced=is_interlaced,
+        header_frames=stream.frames or None,
+        bit_rate=stream.bit_rate or None,
+        language=streams.language(stream),
+        title=stream.metadata.get("title"),
+        dispositions=streams.dispositions(stream),
+    )
+    if info.time_base <= 0:
+        raise UnsupportedInput(f"{path}: the video has no time base")
+    return info, warnings
+
+
+def _rotation(frame: av.VideoFrame | None) -> tuple[int, bool]:
+    """Give the display matrix's rotation in degrees counter-clockwise, and whether it mirrors as well."""
+    if frame is None:
+        return 0, False
+    matrix = frame.side_data.get("DISPLAYMATRIX")  # type: ignore[attr-defined]
+    if matrix is None:
+        return 0, False
+    # Nine 16.16 numbers, row by row: a b u, c d v, x y w (ISO/IEC 14496-12 sec. 8.2.2).
+    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(matrix))
+    return frame.rotation, a * d - b * c < 0
+
+
+def _color(container: InputContainer, stream: VideoStream, frame: av.VideoFrame | None, coded: str) -> ColorSpec:
+    """Give the tags of the first frame; where it is silent, those of the header."""
+    header = stream.codec_context
+
+    def pick(of_frame: int | None, of_header: int, silent: Sequence[int]) -> int:
+        return of_frame if of_frame is not None and of_frame not in silent else of_header
+
+    levels = pick(frame.color_range if frame else None, header.color_range, (0,))
+    return color_spec(
+        matrix=pick(frame.colorspace if frame else None, header.colorspace, (2,)),
+        range=2 if "yuvj" in coded else levels,
+        primaries=pick(frame.color_primaries if frame else None, header.color_primaries, (2,)),
+        transfer=pick(frame.color_trc if frame else None, header.color_trc, (2,)),
+        siting=_siting(container, stream),
+    )
+
+
+def _siting(container: InputContainer, stream: VideoStream) -> str:
+    """Read the chroma siting from FFmpeg's description of the stream: PyAV hands it on in no other way."""
+    before = av.logging.get_level()
+    try:
+        av.logging.set_level(av.logging.VERBOSE)
+        av.logging.set_libav_level(av.logging.VERBOSE)
+        text = container.dumps_format()
+    finally:
+        av.logging.set_libav_level(av.logging.INFO)
+        av.logging.set_level(before)
+    line = re.search(rf"Stream #0:{stream.index}\b.*?: Video: .*", text)
+    words = re.findall(r"[(,] ?(\w+)(?=[,)])", line[0]) if line else []
+    return next((word for word in words if word in SITINGS), UNSPECIFIED)
+
+
+def _packet_warnings(path: Path, found: scanning.Scan, broken: str) -> list[str]:
+    said = []
+    if broken:
+        said.append(f"{path.name} breaks off after {len(found.shown)} video packets: {broken}")
+    if found.corrupt:
+        said.append(f"{found.corrupt} of {len(found.shown)} video packets are marked as damaged")
+    if found.leading:
+        said.append(f"the first {found.leading} video packets come before any keyframe and cannot be shown")
+    if found.shown and all(pts is None for pts, _ in found.shown):
+        said.append("the video has no timestamps: frames are set one after the other at its frame rate")
+    return said
+
+
+def _alpha_warning(stream: VideoStream) -> list[str]:
+    is_layered = stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) == "1"
+    return ["the alpha channel, coded as a second picture, is left out"] if is_layered else []
