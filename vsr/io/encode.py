@@ -28,24 +28,7 @@ from vsr.core.media import OutputSpec
 from vsr.io.atomic import translate
 from vsr.io.base import Written
 from vsr.io.codecs import CODECS, Options, encoder_options
-
-# ITU-T H.273 tables 2, 3 and 4, by FFmpeg's names; AVColorRange and AVChromaLocation are FFmpeg's own.
-PRIMARIES = {
-    "bt709": 1, "bt470m": 4, "bt470bg": 5, "smpte170m": 6, "smpte240m": 7, "film": 8, "bt2020": 9, "smpte428": 10,
-    "smpte431": 11, "smpte432": 12, "ebu3213": 22,
-}  # fmt: skip
-TRANSFERS = {
-    "bt709": 1, "bt470m": 4, "bt470bg": 5, "smpte170m": 6, "smpte240m": 7, "linear": 8, "log100": 9, "log316": 10,
-    "iec61966-2-4": 11, "bt1361e": 12, "iec61966-2-1": 13, "bt2020-10": 14, "bt2020-12": 15, "smpte2084": 16,
-    "smpte428": 17, "arib-std-b67": 18,
-}  # fmt: skip
-MATRICES = {
-    "gbr": 0, "bt709": 1, "fcc": 4, "bt470bg": 5, "smpte170m": 6, "smpte240m": 7, "ycgco": 8, "bt2020nc": 9,
-    "bt2020c": 10, "smpte2085": 11, "chroma-derived-nc": 12, "chroma-derived-c": 13, "ictcp": 14,
-}  # fmt: skip
-RANGES = {"tv": 1, "pc": 2}
-SITINGS = ("left", "center", "topleft", "top", "bottomleft", "bottom")
-_NO_TAG = 2  # H.273: unspecified
+from vsr.io.tags import MATRICES, PRIMARIES, RANGES, SITINGS, TRANSFERS, number
 
 # FFmpeg's ffv1 takes 8-bit RGB only interleaved; the frame travels planar like every other.
 _PACKED = {("ffv1", "gbrp"): "bgr0", ("ffv1", "gbrap"): "bgra"}
@@ -194,12 +177,12 @@ def usable_encoders() -> dict[str, str]:
     return {encoder: _tried(encoder, codec) for encoder, codec in names.items()}
 
 
-def tag(context: VideoCodecContext, tags: ColorSpec) -> None:
-    """Set the colour tags of an encoder, or of a stream that packets are copied to; unknown words set nothing."""
-    context.color_primaries = PRIMARIES.get(tags.primaries, _NO_TAG)
-    context.color_trc = TRANSFERS.get(tags.transfer, _NO_TAG)
-    context.colorspace = MATRICES.get(tags.matrix, _NO_TAG)
-    context.color_range = RANGES.get(tags.range, 0)
+def tag(target: VideoCodecContext | av.VideoFrame, tags: ColorSpec) -> None:
+    """Set the colour tags of an encoder, of a stream that packets are copied to, or of a frame."""
+    target.color_primaries = number(PRIMARIES, tags.primaries)
+    target.color_trc = number(TRANSFERS, tags.transfer)
+    target.colorspace = number(MATRICES, tags.matrix)
+    target.color_range = number(RANGES, tags.range)
 
 
 def _add_stream(container: OutputContainer, spec: OutputSpec) -> VideoStream:
@@ -251,10 +234,7 @@ def _video_frame(frame: Frame, spec: OutputSpec) -> av.VideoFrame:
         for place, plane in zip((1, 0, 2, 3), frame.planes, strict=False):
             pixels[: frame.height, : frame.width, place] = plane
     picture.pts, picture.time_base, picture.duration = frame.pts, spec.time_base, frame.duration
-    picture.color_primaries = PRIMARIES.get(spec.tags.primaries, _NO_TAG)
-    picture.color_trc = TRANSFERS.get(spec.tags.transfer, _NO_TAG)
-    picture.colorspace = MATRICES.get(spec.tags.matrix, _NO_TAG)
-    picture.color_range = RANGES.get(spec.tags.range, 0)
+    tag(picture, spec.tags)
     return picture
 
 

@@ -16,11 +16,11 @@ log = logging.getLogger(__name__)
 
 # Demuxers that read one file and nothing else. Playlists (hls, dash, concat, imf) and image2 open further names.
 FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2 matroska,webm avi mpegts mpegtsraw mpeg mpegvideo flv live_flv asf asf_o ogg nut mxf gxf "
-    "gif apng ivf obu h261 h263 h264 hevc vvc m4v av1 vc1 vc1test cavsvideo dirac dnxhd dv mjpeg ingenient rm wtv swf "
-    "yuv4mpegpipe nsv nuv smk bink roq flic film_cpk fits ser cine lxf pva ty webp "
-    "wav w64 mp3 aac ac3 eac3 flac ape wv tta amr amrnb amrwb au aiff caf dts truehd tak mpc mpc8 opus loas latm"
-).split(" ")
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpegtsraw,mpeg,mpegvideo,flv,live_flv,asf,asf_o,ogg,nut,mxf,gxf,"
+    "gif,apng,ivf,obu,h261,h263,h264,hevc,vvc,m4v,av1,vc1,vc1test,cavsvideo,dirac,dnxhd,dv,mjpeg,ingenient,rm,wtv,swf,"
+    "yuv4mpegpipe,nsv,nuv,smk,bink,roq,flic,film_cpk,fits,ser,cine,lxf,pva,ty,webp,"
+    "wav,w64,mp3,aac,ac3,eac3,flac,ape,wv,tta,amr,amrnb,amrwb,au,aiff,caf,dts,truehd,tak,mpc,mpc8,opus,loas,latm"
+)
 
 
 def open_input(path: Path) -> InputContainer:
@@ -39,7 +39,7 @@ def open_input(path: Path) -> InputContainer:
         name.encode()
     except UnicodeEncodeError as error:
         raise UnsupportedInput(f"the name of {path!r} is not UTF-8", hint="Rename the file.") from error
-    options = {"protocol_whitelist": "file", "format_whitelist": ",".join(FORMATS)}
+    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
     try:
         return av.open(name, "r", options=options, metadata_errors="replace")
     except av.error.FFmpegError as error:

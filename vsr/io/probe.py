@@ -8,14 +8,16 @@ from __future__ import annotations
 import logging
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import av.error
 import av.logging
 from av.container import InputContainer
+from av.sidedata.sidedata import SideData
 from av.video.stream import VideoStream
 
 from vsr.core.errors import DecodeError, InputLimits, NotMedia, UnsupportedInput
@@ -32,7 +34,6 @@ log = logging.getLogger(__name__)
 MAX_PIXELS = 2**28
 # A stream whose first packets are all refused is given up; a keyframe comes within ten seconds of any broadcast.
 _TRIES = 600
-_WITHOUT_PTS = ("avi",)
 
 
 def probe(path: Path, *, rate: Fraction | None = None, max_pixels: int = MAX_PIXELS, scan: bool = True) -> MediaInfo:
@@ -64,10 +65,8 @@ def _describe(path: Path, container: InputContainer, max_pixels: int, scan: bool
     video, said = _video(path, container, stream, frame)
     packets = PacketIndex()
     if scan:
-        delays = bool(stream.codec_context.has_b_frames) and container.format.name in _WITHOUT_PTS
-        packets = scanning.index(
-            found, time_base=video.time_base, rate=video.rate, has_decoding_times=delays or found.without_pts > 0
-        )
+        is_reordered = bool(stream.codec_context.has_b_frames)
+        packets = scanning.index(found, time_base=video.time_base, rate=video.rate, is_reordered=is_reordered)
     warnings = [*warnings, *said, *_packet_warnings(path, found, broken), *_alpha_warning(stream)]
     return MediaInfo(
         path=path,
@@ -193,7 +192,7 @@ def _rotation(frame: av.VideoFrame | None) -> tuple[int, bool]:
     """Give the display matrix's rotation in degrees counter-clockwise, and whether it mirrors as well."""
     if frame is None:
         return 0, False
-    matrix = frame.side_data.get("DISPLAYMATRIX")  # type: ignore[attr-defined]
+    matrix = cast("Mapping[str, SideData]", frame.side_data).get("DISPLAYMATRIX")
     if matrix is None:
         return 0, False
     # Nine 16.16 numbers, row by row: a b u, c d v, x y w (ISO/IEC 14496-12 sec. 8.2.2).
@@ -224,7 +223,7 @@ def _siting(container: InputContainer, stream: VideoStream) -> str:
     try:
         av.logging.set_level(av.logging.VERBOSE)
         av.logging.set_libav_level(av.logging.VERBOSE)
-        text = container.dumps_format()
+        text: str = container.dumps_format()  # type: ignore[attr-defined]
     finally:
         av.logging.set_libav_level(av.logging.INFO)
         av.logging.set_level(before)

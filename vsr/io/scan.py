@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 
 from av.container import InputContainer
 from av.packet import Packet
@@ -58,13 +59,17 @@ def note(scan: Scan, packet: Packet[VideoStream]) -> None:
     scan.shown.append((pts, packet.duration or 0))
 
 
-def index(scan: Scan, *, time_base: Fraction, rate: Fraction | None, has_decoding_times: bool) -> PacketIndex:
+def index(scan: Scan, *, time_base: Fraction, rate: Fraction | None, is_reordered: bool) -> PacketIndex:
     """Give what was found, in order of presentation.
 
     Packets before the first keyframe show nothing and are left out. Where packets have no times at all (raw streams)
-    they are set `1 / rate` apart.
+    they are set `1 / rate` apart. is_reordered: the decoder shows frames in another order than it gets them; times
+    that rise in decoding order all the same (AVI) cannot be those of showing.
     """
     shown = scan.shown[scan.leading :]
+    times = [pts for pts, _ in shown]
+    rises = all(a is not None and b is not None and a < b for a, b in pairwise(times))
+    has_decoding_times = (is_reordered and rises) or 2 * scan.without_pts > len(shown)
     if any(pts is None for pts, _ in shown):
         step = max(1, round(1 / (rate or _FALLBACK_RATE) / time_base))
         shown = [(place * step, step) for place in range(len(shown))]

@@ -7,6 +7,7 @@ run of decoding times over all of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 
 def reorder_delay(pts: Sequence[int]) -> int:
@@ -40,6 +41,18 @@ def decode_times(pts: Sequence[int], *, floor: int | None = None) -> list[int]:
         limit = min(times[i], pts[i], limit - 1)
         times[i] = limit
     return times
+
+
+def rescale(time: int, source: Fraction, target: Fraction) -> int:
+    """Give `time` counted in `target`, to the nearest; halves away from zero, as FFmpeg's AV_ROUND_NEAR_INF."""
+    return ticks(time * source, target)
+
+
+def ticks(seconds: Fraction, time_base: Fraction) -> int:
+    """Give an exact time in ticks of `time_base`, rounded as `rescale` does."""
+    exact = seconds / time_base
+    whole = int(abs(exact) + Fraction(1, 2))
+    return whole if exact >= 0 else -whole
 
 
 def _lifted(times: list[int], floor: int) -> list[int]:

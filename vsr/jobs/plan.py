@@ -23,7 +23,7 @@ from vsr.core.job import Chunk, Compute, Destination, Job
 from vsr.core.media import MediaInfo, OutputSpec, Span, StreamPlan
 from vsr.core.settings import Resolved, Settings
 from vsr.engines import device, registry
-from vsr.io import containers
+from vsr.io import codecs, containers
 from vsr.io.probe import probe
 from vsr.jobs.destination import destination as decide_destination
 from vsr.jobs.geometry import Target, target
@@ -132,14 +132,14 @@ def _output(info: MediaInfo, settings: Settings, where: Destination, color: Colo
     else:
         codec = encode.codec or containers.default_codec(where.container)
         containers.check_codec(codec, where.container)
-        encoder = containers.encoder_for(codec)
-        name = containers.output_pixel_format(video.pixel_format, codec, encode.pix_fmt)
-        width, height = containers.encodable_size(size.width, size.height, name, codec)
+        encoder = codecs.encoder_for(codec)
+        name = codecs.output_pixel_format(video.pixel_format, codec, encode.pix_fmt)
+        width, height = codecs.encodable_size(size.width, size.height, name, codec)
     target_color = output_color(color, pixel_format(name))
     threads = encode.encoder_threads or device.cores()
     interval = _keyframe_interval(video.rate)
     if where.kind == "video":
-        options = containers.encoder_options(
+        options = codecs.encoder_options(
             codec,
             crf=encode.crf,
             preset=encode.encoder_preset,

@@ -1,0 +1,179 @@
+"""Frames of a video file through PyAV, with their own times, drained to the last one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import av
+import av.error
+import numpy as np
+from av.codec.context import ThreadType
+from av.container import InputContainer
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from vsr.core.errors import DecodeError, SettingsError
+from vsr.core.frame import Frame, PixelFormat, pixel_format
+from vsr.core.media import MediaInfo, Span
+from vsr.io.base import DecodeTally, Source
+from vsr.io.ffmpeg import FfmpegSource
+from vsr.io.formats import Unpacker, travel_format
+from vsr.io.images import ImageSource
+from vsr.io.inputs import open_input
+from vsr.io.scan import packets
+from vsr.io.timing import Clock, Timing
+
+log = logging.getLogger(__name__)
+
+
+def open_source(info: MediaInfo, *, decoder: str = "pyav", threads: int = 1) -> Source:
+    """Give the Source for what `probe` described; nothing is opened before its frames are asked for.
+
+    Raises:
+        SettingsError: no such decoder.
+    """
+    if info.kind != "video":
+        return ImageSource(info=info)
+    if decoder == "pyav":
+        return PyavSource(info=info, threads=threads)
+    if decoder == "ffmpeg":
+        return FfmpegSource(info=info, threads=threads)
+    raise SettingsError(f"there is no decoder {decoder!r}", hint="Decoders: pyav, ffmpeg.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PyavSource:
+    """Frames of a video stream. threads > 1 decodes several at a time: more CPU a frame, less waiting."""
+
+    info: MediaInfo
+    threads: int = 1
+
+    def frames(self, span: Span, *, seek: int | None = None, tally: DecodeTally | None = None) -> Iterator[Frame]:
+        """Yield the frames whose pts lie in `span`; see `io.base.Source`.
+
+        A frame's planes are read-only views into the decoder's memory, which stays as long as they do. A pts that
+        does not rise is moved to one tick after the one before, and counted.
+
+        Raises:
+            DecodeError: nothing can be decoded, or size or pixel format change in mid-stream.
+            InputMissing, NotMedia: the file has gone or become another.
+        """
+        counted = tally if tally is not None else DecodeTally()
+        clock = Clock(self.info.packets, counted)
+        unpack = Unpacker(self.info.video.pixel_format)
+        # A file without times of showing tells a frame's place by counting from the start alone.
+        start = None if self.info.packets.has_decoding_times else seek
+        with open_input(self.info.path) as container:
+            stream = self._stream(container, start)
+            for timing, frame in _timed(_decode(container, stream, counted), clock):
+                if span.stop is not None and timing.pts >= span.stop:
+                    break
+                if timing.pts in span:
+                    counted.frames += 1
+                    counted.corrupt += frame.is_corrupt
+                    yield self._frame(frame, timing, unpack)
+        if clock.is_untouched:
+            raise DecodeError(
+                f"no frame of {self.info.path} could be decoded: {counted.first_error or 'nothing came out'}",
+                hint="The file is damaged; fetch it again.",
+            )
+
+    def _stream(self, container: InputContainer, seek: int | None) -> VideoStream:
+        at = self.info.video.index
+        stream = container.streams[at] if at < len(container.streams) else None
+        if not isinstance(stream, VideoStream):
+            raise DecodeError(f"{self.info.path} has no video stream {at} any more", hint="It has changed; plan anew.")
+        stream.codec_context.thread_count = self.threads
+        if self.threads > 1:
+            # Slices would help no stream of today's encoders: they write one a frame.
+            stream.codec_context.thread_type = ThreadType.FRAME
+        if seek is not None:
+            try:
+                container.seek(seek, stream=stream)
+            except av.error.FFmpegError as error:
+                raise DecodeError(f"{self.info.path}: cannot seek to pts {seek}: {error.strerror}") from error
+        return stream
+
+    def _frame(self, frame: av.VideoFrame, timing: Timing, unpack: Unpacker) -> Frame:
+        video = self.info.video
+        if (frame.width, frame.height) != (video.width, video.height):
+            raise self._change(timing, f"the size becomes {frame.width}x{frame.height}")
+        if travel_format(frame.format.name)[0] != video.pixel_format:
+            raise self._change(timing, f"the pixel format becomes {frame.format.name}")
+        format = pixel_format(video.pixel_format)
+        return Frame(
+            index=timing.index,
+            pts=timing.pts,
+            duration=timing.duration,
+            planes=plane_views(unpack(frame), format),
+            format=format,
+            color=video.color,
+            is_keyframe=bool(frame.key_frame),
+            is_corrupt=frame.is_corrupt,
+        )
+
+    def _change(self, timing: Timing, what: str) -> DecodeError:
+        video = self.info.video
+        return DecodeError(
+            f"{self.info.path}: {what} at pts {timing.pts}, after {video.width}x{video.height} {video.pixel_format}",
+            hint="Cut the file there, or end before with --end, and upscale the parts apart.",
+        )
+
+
+def plane_views(frame: av.VideoFrame, format: PixelFormat) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], ...]:
+    """Give read-only views of a planar frame's planes, with its strides; no copy."""
+    views = []
+    sample = np.dtype(format.dtype)
+    for number, plane in enumerate(frame.planes[: format.plane_count]):
+        shape = format.plane_shape(number, frame.width, frame.height)
+        line = plane.line_size
+        view: NDArray[np.uint8] | NDArray[np.uint16]
+        view = np.ndarray(shape, sample, buffer=plane, strides=(abs(line), sample.itemsize))  # type: ignore[arg-type]
+        # A picture that lies bottom up has negative lines; its memory still begins at the lowest address.
+        view = view[::-1] if line < 0 else view
+        view.flags.writeable = False
+        views.append(view)
+    return tuple(views)
+
+
+def _decode(container: InputContainer, stream: VideoStream, counted: DecodeTally) -> Iterator[av.VideoFrame]:
+    """Yield what the decoder gives; what it refuses is counted, and decoding goes on."""
+    context = stream.codec_context
+    arriving = packets(container, stream)
+    while True:
+        try:
+            packet = next(arriving, None)
+        except av.error.FFmpegError as error:
+            _count(counted, error)
+            packet = None  # the demuxer cannot go on; what the decoder still holds comes out below
+        try:
+            yield from context.decode(packet)
+        except av.error.FFmpegError as error:
+            _count(counted, error)
+        if packet is None:
+            return
+
+
+def _timed(frames: Iterator[av.VideoFrame], clock: Clock) -> Iterator[tuple[Timing, av.VideoFrame]]:
+    """Give each frame its time. A frame without a duration waits for the next one, whose pts tells it."""
+    waiting: tuple[Timing, av.VideoFrame] | None = None
+    for frame in frames:
+        timing = clock.tick(frame.pts, frame.duration or 0)
+        if waiting is not None:
+            yield waiting[0].until(timing.pts), waiting[1]
+            waiting = None
+        if timing.duration > 0:
+            yield timing, frame
+        else:
+            waiting = timing, frame
+    if waiting is not None:
+        yield clock.last(waiting[0]), waiting[1]
+
+
+def _count(counted: DecodeTally, error: av.error.FFmpegError) -> None:
+    said = error.strerror or str(error)
+    log.debug("the decoder refuses a packet: %s", said)
+    counted.errors += 1
+    counted.first_error = counted.first_error or said

@@ -1,0 +1,261 @@
+"""Image files as a Source and as a Sink, through OpenCV's codecs; the only user of cv2 for files.
+
+Bytes are read and written by us and only coded by OpenCV: names of any kind work, and a file is whole or not there.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsr.core.errors import DecodeError, EncodeError, InputMissing
+from vsr.core.frame import Frame, PixelFormat, pixel_format
+from vsr.core.media import MediaInfo, OutputSpec, Span
+from vsr.io.atomic import translate
+from vsr.io.base import DecodeTally, Written
+from vsr.io.headers import parse_header
+from vsr.io.sequences import check_limit
+
+log = logging.getLogger(__name__)
+
+Plane = NDArray[np.uint8] | NDArray[np.uint16]
+
+JPEG_QUALITY = 95
+WEBP_LOSSLESS = 101  # cv2: above 100 is lossless
+_DEEP = (".png", ".tif", ".tiff")
+_WITH_ALPHA = (".png", ".tif", ".tiff", ".webp")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSource:
+    """Frames of image files: pts 0, 1, 2, ... in a time_base of 1 / rate."""
+
+    info: MediaInfo
+    max_pixels: int = 2**28
+
+    def frames(self, span: Span, *, seek: int | None = None, tally: DecodeTally | None = None) -> Iterator[Frame]:
+        """Yield a frame for each file in `span`; `seek` is not needed: every file stands alone.
+
+        Raises:
+            DecodeError: a file cannot be decoded, or is no longer what it was when it was described.
+            InputMissing: a file has gone.
+        """
+        format = pixel_format(self.info.video.pixel_format)
+        counted = tally if tally is not None else DecodeTally()
+        for index, file in enumerate(self.info.files):
+            if index not in span:
+                continue
+            planes = _fit(file, _load(file, self.max_pixels), format)
+            if planes[0].shape != (self.info.video.height, self.info.video.width):
+                height, width = planes[0].shape
+                raise DecodeError(f"{file} is {width}x{height} now, it was another size when the job was planned")
+            counted.frames += 1
+            yield Frame(
+                index=index,
+                pts=index,
+                duration=1,
+                planes=planes,
+                format=format,
+                color=self.info.video.color,
+                is_keyframe=True,
+            )
+
+
+@dataclass(slots=True)
+class ImageSink:
+    """Writes each frame to a file of its own; takes gbrp, gbrap and gray of 8 or 16 bits.
+
+    path: the folder (made if it is not there), or with `single` the one file. pattern: names in the folder
+    (`%06d.png`); a frame's number is `start_number` + its index in the source, so that chunks do not collide. JPEG has
+    quality 95, WebP is lossless; what a format cannot hold (16 bits, alpha) is refused.
+    """
+
+    path: Path
+    spec: OutputSpec
+    pattern: str = field(kw_only=True)
+    start_number: int = field(default=1, kw_only=True)
+    single: bool = field(default=False, kw_only=True)
+    _written: list[Path] = field(default_factory=list, init=False, repr=False)
+    _times: list[tuple[int, int]] = field(default_factory=list, init=False, repr=False)
+    _bytes: int = field(default=0, init=False, repr=False)
+    _made_folder: bool = field(default=False, init=False, repr=False)
+    _closed: bool = field(default=False, init=False, repr=False)
+
+    def write(self, frame: Frame) -> None:
+        """Encode one frame to its file.
+
+        Raises:
+            EncodeError: its format does not fit the file's, or a second frame for a single file.
+            DiskFull, OutputError: the file cannot be written.
+        """
+        if self.single and self._times:
+            raise EncodeError(f"{self.path} is one image and cannot hold a second frame")
+        if frame.format.name != self.spec.pixel_format:
+            raise EncodeError(f"{self.path}: got a frame of {frame.format.name}, expected {self.spec.pixel_format}")
+        target = self.path if self.single else self._folder() / (self.pattern % (self.start_number + frame.index))
+        data = encode_image(frame.planes, frame.format, target)
+        write_whole(target, data)
+        self._written.append(target)
+        self._times.append((frame.pts, frame.duration))
+        self._bytes += len(data)
+
+    def close(self) -> Written:
+        """Sync the folder; every file was whole when `write` returned."""
+        self._closed = True
+        folder = self.path.parent if self.single else self.path
+        if folder.is_dir():
+            sync_folder(folder)
+        return Written(
+            path=self.path,
+            frames=len(self._times),
+            pts=tuple(pts for pts, _ in self._times),
+            durations=tuple(duration for _, duration in self._times),
+            bytes=self._bytes,
+        )
+
+    def abort(self) -> None:
+        """Remove the files written, and the folder if it was made here and is empty then."""
+        for file in self._written:
+            file.unlink(missing_ok=True)
+        self._written.clear()
+        if self._made_folder and self.path.is_dir() and not any(self.path.iterdir()):
+            self.path.rmdir()
+            self._made_folder = False
+
+    def _folder(self) -> Path:
+        if not self.path.is_dir():
+            try:
+                self.path.mkdir()
+            except OSError as error:
+                raise translate(error, self.path) from error
+            self._made_folder = True
+        return self.path
+
+
+def decode_image(path: Path, data: bytes, *, max_pixels: int) -> tuple[Plane, ...]:
+    """Decode an image's bytes to planes as the file has them: (Y), (G, B, R) or (G, B, R, A), uint8 or uint16.
+
+    An EXIF orientation of a JPEG is applied. `path` is for messages.
+
+    Raises:
+        NotMedia, UnsupportedInput, InputLimits: from its header.
+        DecodeError: its data are damaged.
+    """
+    cv2 = _cv2()
+    header = parse_header(path, data)
+    check_limit(path, header, max_pixels)
+    # UNCHANGED keeps alpha and ignores the orientation; the other pair is the reverse, and JPEG has no alpha.
+    turned = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
+    try:
+        array = cv2.imdecode(np.frombuffer(data, np.uint8), turned if header.kind == "jpeg" else cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise DecodeError(f"{path} cannot be decoded: {error}") from error
+    if array is None:
+        raise DecodeError(f"{path} is damaged: its {header.kind} data cannot be decoded", hint="Make the file anew.")
+    if array.dtype not in (np.uint8, np.uint16):
+        raise DecodeError(f"{path} has samples of type {array.dtype}, which vsr does not process")
+    if array.ndim == 2:
+        return (array,)
+    blue_green_red = [np.ascontiguousarray(array[..., channel]) for channel in range(array.shape[2])]
+    return (blue_green_red[1], blue_green_red[0], *blue_green_red[2:])
+
+
+def encode_image(planes: Sequence[Plane], format: PixelFormat, target: Path) -> bytes:
+    """Encode planes to the bytes of an image file of the target's suffix.
+
+    Raises:
+        EncodeError: the file format cannot hold them.
+    """
+    cv2 = _cv2()
+    suffix = target.suffix.lower()
+    if format.family == "yuv" or format.depth not in (8, 16):
+        raise EncodeError(f"{target}: images are written from RGB or grey of 8 or 16 bits, not from {format.name}")
+    if format.depth == 16 and suffix not in _DEEP:
+        raise EncodeError(f"{target}: {suffix} holds 8 bits a sample, not 16", hint="Write PNG or TIFF.")
+    if format.alpha and suffix not in _WITH_ALPHA:
+        raise EncodeError(f"{target}: {suffix} holds no alpha channel", hint="Write PNG, TIFF or WebP.")
+    array = planes[0] if len(planes) == 1 else np.dstack([planes[1], planes[0], *planes[2:]])
+    options = {
+        ".jpg": [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY],
+        ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY],
+        ".webp": [cv2.IMWRITE_WEBP_QUALITY, WEBP_LOSSLESS],
+    }
+    try:
+        done, data = cv2.imencode(suffix, np.ascontiguousarray(array), options.get(suffix, []))
+    except cv2.error as error:
+        raise EncodeError(f"{target} cannot be encoded: {error}") from error
+    if not done:
+        raise EncodeError(f"{target} cannot be encoded as {suffix}")
+    return bytes(data.tobytes())
+
+
+def write_whole(target: Path, data: bytes) -> None:
+    """Write a file under a temporary name, sync it, and give it its own: it is whole or not there.
+
+    Raises:
+        DiskFull, OutputError: it cannot be written.
+    """
+    part = target.with_name(f".vsr-part-{secrets.token_hex(8)}{target.suffix}")
+    try:
+        with part.open("xb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        part.replace(target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise translate(error, target) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _load(file: Path, max_pixels: int) -> tuple[Plane, ...]:
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError as error:
+        raise InputMissing(f"{file} has gone", hint="Leave the source in place until the job is done.") from error
+    except OSError as error:
+        raise DecodeError(f"{file} cannot be read: {error.strerror}") from error
+    return decode_image(file, data, max_pixels=max_pixels)
+
+
+def _fit(file: Path, planes: tuple[Plane, ...], format: PixelFormat) -> tuple[Plane, ...]:
+    """Bring planes into the sequence's common format without loss: deeper, coloured or with an opaque alpha.
+
+    Raises:
+        DecodeError: the format cannot hold them.
+    """
+    has_alpha, is_gray = len(planes) in (2, 4), len(planes) == 1
+    too_deep = planes[0].dtype == np.uint16 and format.depth == 8
+    if too_deep or (not is_gray and format.family == "gray") or (has_alpha and not format.alpha):
+        raise DecodeError(f"{file} does not fit {format.name}", hint="It has changed since the job was planned.")
+    if planes[0].dtype == np.uint8 and format.depth == 16:
+        planes = tuple(plane.astype(np.uint16) * np.uint16(257) for plane in planes)
+    if is_gray and format.family == "rgb":
+        planes = (planes[0], planes[0], planes[0])
+    if format.alpha and not has_alpha:
+        planes = (*planes, np.full_like(planes[0], format.peak))
+    return planes
+
+
+def _cv2() -> ModuleType:
+    """Load OpenCV where it is first used: it takes a while."""
+    import cv2
+
+    module: ModuleType = cv2
+    return module

@@ -1,0 +1,108 @@
+"""Segments read back: which frame each of their packets is, and the packets with the times of the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.bitstream import BitStreamFilterContext
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from vsr.core.errors import MuxError
+from vsr.core.media import OutputSpec
+from vsr.io.timeline import decode_times, rescale, ticks
+
+
+def open_segment(path: Path) -> InputContainer:
+    """Open a file that this program wrote; the caller closes it.
+
+    Raises:
+        MuxError: it cannot be read.
+    """
+    try:
+        return av.open(f"file:{path.absolute()}", "r")
+    except av.FFmpegError as error:
+        raise MuxError(f"segment {path} cannot be read: {error.strerror}") from error
+
+
+def decoding_order(segments: Sequence[Path], spec: OutputSpec, pts: Sequence[int]) -> list[int]:
+    """Give, for every packet of the segments in decoding order, which frame of `pts` it is.
+
+    Raises:
+        MuxError: a segment holds other times than the job's (apart from a shift of its own, which NUT needs where
+            times are negative), or all together hold another number of frames.
+    """
+    order: list[int] = []
+    for path in segments:
+        with open_segment(path) as segment:
+            stream = segment.streams.video[0]
+            tick = Fraction(stream.time_base or 1) / spec.time_base
+            times = [(packet.pts or 0) * tick for packet in segment.demux(stream) if packet.size]
+        ranks = sorted(range(len(times)), key=times.__getitem__)
+        wanted = pts[len(order) : len(order) + len(times)]
+        shifts = {times[place] - time for place, time in zip(ranks, wanted, strict=False)}
+        if len(wanted) < len(times) or len(shifts) != 1:
+            raise MuxError(f"segment {path} does not hold the frames that were planned: {len(times)} of other times")
+        place_of = {place: rank for rank, place in enumerate(ranks)}
+        order += [len(order) + place_of[place] for place in range(len(times))]
+    if len(order) != len(pts):
+        raise MuxError(f"{len(segments)} segments hold {len(order)} frames, {len(pts)} were planned")
+    return order
+
+
+def video_packets(
+    segments: Sequence[Path],
+    stream: VideoStream,
+    *,
+    order: Sequence[int],
+    pts: Sequence[int],
+    durations: Sequence[int],
+    time_base: Fraction,
+    shift: Fraction,
+    floor: int | None,
+    in_band: bool,
+) -> Iterator[Packet[VideoStream]]:
+    """Yield the packets of all segments for `stream`, in decoding order, with times of their own over the whole.
+
+    pts, durations: in `time_base`, in order of presentation; `order` from `decoding_order`. shift: seconds that all
+    is moved by. floor: the lowest dts there may be. in_band: parameter sets stand before each keyframe, for a container
+    that has no header for them.
+    """
+    target = Fraction(stream.time_base or 1)
+    moved = ticks(shift, time_base)
+    shown = [rescale(time + moved, time_base, target) for time in pts]
+    dts = decode_times([shown[index] for index in order], floor=floor)
+    place = 0
+    for path in segments:
+        with open_segment(path) as segment:
+            template = segment.streams.video[0]
+            prepare = _with_parameter_sets(template) if in_band else _as_it_is
+            for packet in segment.demux(template):
+                if not packet.size:
+                    continue
+                made = prepare(packet)
+                index = order[place]
+                made.time_base = target
+                made.pts, made.dts = shown[index], dts[place]
+                made.duration = rescale(durations[index], time_base, target)
+                made.stream = stream
+                place += 1
+                yield made
+
+
+def _as_it_is(packet: Packet[VideoStream]) -> Packet[VideoStream]:
+    return packet
+
+
+def _with_parameter_sets(template: VideoStream) -> Callable[[Packet[VideoStream]], Packet[VideoStream]]:
+    extend = BitStreamFilterContext("dump_extra=freq=keyframe", template)
+
+    def prepare(packet: Packet[VideoStream]) -> Packet[VideoStream]:
+        (made,) = extend.filter(packet)
+        return made
+
+    return prepare
