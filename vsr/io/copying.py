@@ -105,8 +105,10 @@ def copied_packets(container: InputContainer, routes: Mapping[int, Route], timin
     if not wanted:
         return
     for packet in container.demux(wanted):
+        if packet.size == 0:
+            continue
         route = routes[packet.stream_index]
-        if packet.size == 0 or not _retimed(packet, route, timing):
+        if not _retimed(packet, route, timing):
             continue
         made = _convert(packet, route) if route.converter is not None else packet
         if made is not None:

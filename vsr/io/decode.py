@@ -6,24 +6,22 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import av
 import av.error
-import numpy as np
 from av.codec.context import ThreadType
 from av.container import InputContainer
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from vsr.core.errors import DecodeError, SettingsError
-from vsr.core.frame import Frame, PixelFormat, pixel_format
+from vsr.core.frame import Frame
 from vsr.core.media import MediaInfo, Span
 from vsr.io.base import DecodeTally, Source
 from vsr.io.ffmpeg import FfmpegSource
-from vsr.io.formats import Unpacker, travel_format
+from vsr.io.formats import Unpacker
+from vsr.io.frames import Decoded, timed, to_frame
 from vsr.io.images import ImageSource
 from vsr.io.inputs import open_input
 from vsr.io.scan import packets
-from vsr.io.timing import Clock, Timing
+from vsr.io.timing import Clock
 
 log = logging.getLogger(__name__)
 
@@ -67,13 +65,13 @@ class PyavSource:
         start = None if self.info.packets.has_decoding_times else seek
         with open_input(self.info.path) as container:
             stream = self._stream(container, start)
-            for timing, frame in _timed(_decode(container, stream, counted), clock):
+            for timing, frame in timed(_decode(container, stream, counted), clock):
                 if span.stop is not None and timing.pts >= span.stop:
                     break
                 if timing.pts in span:
                     counted.frames += 1
                     counted.corrupt += frame.is_corrupt
-                    yield self._frame(frame, timing, unpack)
+                    yield to_frame(frame, timing, self.info, unpack)
         if clock.is_untouched:
             raise DecodeError(
                 f"no frame of {self.info.path} could be decoded: {counted.first_error or 'nothing came out'}",
@@ -96,49 +94,8 @@ class PyavSource:
                 raise DecodeError(f"{self.info.path}: cannot seek to pts {seek}: {error.strerror}") from error
         return stream
 
-    def _frame(self, frame: av.VideoFrame, timing: Timing, unpack: Unpacker) -> Frame:
-        video = self.info.video
-        if (frame.width, frame.height) != (video.width, video.height):
-            raise self._change(timing, f"the size becomes {frame.width}x{frame.height}")
-        if travel_format(frame.format.name)[0] != video.pixel_format:
-            raise self._change(timing, f"the pixel format becomes {frame.format.name}")
-        format = pixel_format(video.pixel_format)
-        return Frame(
-            index=timing.index,
-            pts=timing.pts,
-            duration=timing.duration,
-            planes=plane_views(unpack(frame), format),
-            format=format,
-            color=video.color,
-            is_keyframe=bool(frame.key_frame),
-            is_corrupt=frame.is_corrupt,
-        )
 
-    def _change(self, timing: Timing, what: str) -> DecodeError:
-        video = self.info.video
-        return DecodeError(
-            f"{self.info.path}: {what} at pts {timing.pts}, after {video.width}x{video.height} {video.pixel_format}",
-            hint="Cut the file there, or end before with --end, and upscale the parts apart.",
-        )
-
-
-def plane_views(frame: av.VideoFrame, format: PixelFormat) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], ...]:
-    """Give read-only views of a planar frame's planes, with its strides; no copy."""
-    views = []
-    sample = np.dtype(format.dtype)
-    for number, plane in enumerate(frame.planes[: format.plane_count]):
-        shape = format.plane_shape(number, frame.width, frame.height)
-        line = plane.line_size
-        view: NDArray[np.uint8] | NDArray[np.uint16]
-        view = np.ndarray(shape, sample, buffer=plane, strides=(abs(line), sample.itemsize))  # type: ignore[arg-type]
-        # A picture that lies bottom up has negative lines; its memory still begins at the lowest address.
-        view = view[::-1] if line < 0 else view
-        view.flags.writeable = False
-        views.append(view)
-    return tuple(views)
-
-
-def _decode(container: InputContainer, stream: VideoStream, counted: DecodeTally) -> Iterator[av.VideoFrame]:
+def _decode(container: InputContainer, stream: VideoStream, counted: DecodeTally) -> Iterator[Decoded]:
     """Yield what the decoder gives; what it refuses is counted, and decoding goes on."""
     context = stream.codec_context
     arriving = packets(container, stream)
@@ -149,27 +106,12 @@ def _decode(container: InputContainer, stream: VideoStream, counted: DecodeTally
             _count(counted, error)
             packet = None  # the demuxer cannot go on; what the decoder still holds comes out below
         try:
-            yield from context.decode(packet)
+            for frame in context.decode(packet):
+                yield frame.pts, frame.duration or 0, frame
         except av.error.FFmpegError as error:
             _count(counted, error)
         if packet is None:
             return
-
-
-def _timed(frames: Iterator[av.VideoFrame], clock: Clock) -> Iterator[tuple[Timing, av.VideoFrame]]:
-    """Give each frame its time. A frame without a duration waits for the next one, whose pts tells it."""
-    waiting: tuple[Timing, av.VideoFrame] | None = None
-    for frame in frames:
-        timing = clock.tick(frame.pts, frame.duration or 0)
-        if waiting is not None:
-            yield waiting[0].until(timing.pts), waiting[1]
-            waiting = None
-        if timing.duration > 0:
-            yield timing, frame
-        else:
-            waiting = timing, frame
-    if waiting is not None:
-        yield clock.last(waiting[0]), waiting[1]
 
 
 def _count(counted: DecodeTally, error: av.error.FFmpegError) -> None:

@@ -134,7 +134,7 @@ class PyavSink:
             self._file,
             "w",
             format=segment_format(spec.encoder),
-            container_options=_segment_options(spec),
+            container_options=segment_options(spec),
             buffer_size=_WRITE_BYTES,
         )
         self._stream = _add_stream(self._container, spec)
@@ -199,7 +199,7 @@ def _add_stream(container: OutputContainer, spec: OutputSpec) -> VideoStream:
     )
     assert isinstance(stream, VideoStream)
     context = stream.codec_context
-    context.pix_fmt = _encoder_format(spec)
+    context.pix_fmt = encoder_format(spec)
     context.gop_size = spec.keyframe_interval
     context.thread_count = spec.threads
     context.sample_aspect_ratio = spec.sar
@@ -207,7 +207,7 @@ def _add_stream(container: OutputContainer, spec: OutputSpec) -> VideoStream:
     return stream
 
 
-def _segment_options(spec: OutputSpec) -> dict[str, str]:
+def segment_options(spec: OutputSpec) -> dict[str, str]:
     """Keep times as they are: by default a muxer moves the stream where decoding times lie before zero."""
     options = {"avoid_negative_ts": "disabled"}
     if segment_format(spec.encoder) == "mov":
@@ -216,13 +216,14 @@ def _segment_options(spec: OutputSpec) -> dict[str, str]:
     return options
 
 
-def _encoder_format(spec: OutputSpec) -> str:
+def encoder_format(spec: OutputSpec) -> str:
+    """Give the format in which the encoder takes the frames: the travelling one, or packed where it knows no other."""
     return _PACKED.get((spec.encoder, spec.pixel_format), spec.pixel_format)
 
 
 def _video_frame(frame: Frame, spec: OutputSpec) -> av.VideoFrame:
     """Copy planes into a frame of FFmpeg's: it keeps it for as long as it looks ahead."""
-    picture = av.VideoFrame(frame.width, frame.height, _encoder_format(spec))
+    picture = av.VideoFrame(frame.width, frame.height, encoder_format(spec))
     if picture.format.name == frame.format.name:
         for plane, target in zip(frame.planes, picture.planes, strict=True):
             rows = np.frombuffer(memoryview(target), plane.dtype).reshape(-1, target.line_size // plane.itemsize)
@@ -256,7 +257,7 @@ def _words(spec: OutputSpec) -> str:
     with _listening() as said, suppress(av.FFmpegError):  # it failed before: what it says is all that is wanted
         context = av.CodecContext.create(spec.encoder, "w")
         assert isinstance(context, VideoCodecContext)
-        context.width, context.height, context.pix_fmt = spec.width, spec.height, _encoder_format(spec)
+        context.width, context.height, context.pix_fmt = spec.width, spec.height, encoder_format(spec)
         context.time_base, context.framerate = spec.time_base, spec.rate or _FALLBACK_RATE
         context.options = dict(spec.options)
         context.open()

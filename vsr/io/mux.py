@@ -10,8 +10,9 @@ import errno
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
@@ -32,10 +33,7 @@ from vsr.io.inputs import open_input
 from vsr.io.segments import decoding_order, open_segment, video_packets
 from vsr.io.timeline import ticks
 
-_FramePacket = Packet[VideoStream]
-_OtherPacket = Packet[Stream]
-_AnyPacket = _FramePacket | _OtherPacket
-
+_FIRST_PACKETS = 256
 _NANOSECOND = Fraction(1, 10**9)
 _LARGEST_TIMESCALE = 2**31 - 1
 
@@ -76,11 +74,12 @@ def join(
     """
     rule = rule_of(container)
     order = decoding_order(segments, spec, pts)
-    timing = Timing.of(span, spec.time_base, _lift(rule, source, streams, span, spec.time_base, pts))
+    plan = _Plan(rule=rule, source=source, spec=spec, streams=streams)
+    timing = Timing.of(span, spec.time_base, _lift(plan, pts, span))
+    plan = replace(plan, timing=timing)
     with ExitStack() as stack:
         original = stack.enter_context(open_input(source.path)) if source.kind == "video" else None
         first = stack.enter_context(open_segment(segments[0]))
-        plan = _Plan(rule=rule, source=source, spec=spec, streams=streams, timing=timing)
         try:
             result = av.open(
                 f"file:{target.absolute()}",
@@ -123,34 +122,30 @@ class _Plan:
     source: MediaInfo
     spec: OutputSpec
     streams: Sequence[StreamPlan]
-    timing: Timing
+    timing: Timing = field(default_factory=Timing)
 
     @property
     def kept(self) -> dict[int, StreamPlan]:
         return {plan.index: plan for plan in self.streams if plan.action != "drop"}
 
 
-def _lift(
-    rule: ContainerRule,
-    source: MediaInfo,
-    streams: Sequence[StreamPlan],
-    span: Span,
-    time_base: Fraction,
-    pts: Sequence[int],
-) -> Fraction:
+def _lift(plan: _Plan, pts: Sequence[int], span: Span) -> Fraction:
     """Give the seconds by which everything must start later, because the container holds no time before zero."""
-    if rule.has_negative_times:
+    if plan.rule.has_negative_times:
         return Fraction(0)
-    begin = (span.start or 0) * time_base
-    starts = [pts[0] * time_base - begin]
-    kept = {plan.index for plan in streams if plan.action != "drop"}
-    if span.start is None:
-        starts += [
-            stream.start * stream.time_base
-            for stream in source.streams
-            if stream.index in kept and stream.start is not None and stream.time_base and not stream.is_cover
-        ]
+    starts = [(pts[0] - (span.start or 0)) * plan.spec.time_base]
+    if span.start is None and plan.source.kind == "video" and plan.kept:
+        starts += _first_times(plan)
     return max(Fraction(0), -min(starts))
+
+
+def _first_times(plan: _Plan) -> Iterator[Fraction]:
+    """Yield the times of the first packets: headers do not count sound that stands before zero to prime a decoder."""
+    with open_input(plan.source.path) as container:
+        wanted = [stream for stream in container.streams if stream.index in plan.kept and stream.type != "attachment"]
+        for packet in islice(container.demux(wanted), _FIRST_PACKETS) if wanted else ():
+            if packet.pts is not None and not packet.stream.disposition & Disposition.attached_pic:
+                yield packet.pts * packet.time_base
 
 
 def _options(plan: _Plan, original: InputContainer | None, faststart: bool) -> dict[str, str]:
@@ -215,7 +210,7 @@ def _add_video(
     spec, template = plan.spec, segment.streams.video[0]
     stream = result.add_stream_from_template(template, opaque=True)
     context = stream.codec_context
-    stream.time_base = context.time_base = _video_time_base(plan)
+    stream.time_base = _video_time_base(plan)
     context.sample_aspect_ratio = spec.sar
     rate = spec.rate if not plan.source.packets.is_variable else None
     context.framerate = rate or Fraction(0)
@@ -275,9 +270,11 @@ def _chapter(chapter: av.container.core.Chapter, timing: Timing) -> av.container
     return {**chapter, "start": moved[0], "end": moved[1]}
 
 
-def _interleaved(video: Iterator[_FramePacket], others: Iterator[_OtherPacket]) -> Iterator[_AnyPacket]:
+def _interleaved(
+    video: Iterator[Packet[VideoStream]], others: Iterator[Packet[Stream]]
+) -> Iterator[Packet[VideoStream] | Packet[Stream]]:
     """Merge by decoding time, one packet of each side in hand."""
-    sides: tuple[Iterator[_AnyPacket], ...] = (video, others)
+    sides: tuple[Iterator[Packet[VideoStream] | Packet[Stream]], ...] = (video, others)
     waiting = [(packets, packet) for packets in sides if (packet := next(packets, None)) is not None]
     while waiting:
         packets, packet = min(waiting, key=lambda pair: _moment(pair[1]))
@@ -288,12 +285,12 @@ def _interleaved(video: Iterator[_FramePacket], others: Iterator[_OtherPacket]) 
             waiting.append((packets, following))
 
 
-def _moment(packet: _AnyPacket) -> int:
+def _moment(packet: Packet[VideoStream] | Packet[Stream]) -> int:
     time = packet.dts if packet.dts is not None else packet.pts
     return ticks(time * packet.time_base, _NANOSECOND) if time is not None else 0
 
 
-def _write(result: OutputContainer, packet: _AnyPacket, plan: _Plan, target: Path) -> None:
+def _write(result: OutputContainer, packet: Packet[VideoStream] | Packet[Stream], plan: _Plan, target: Path) -> None:
     stream = packet.stream
     try:
         result.mux_one(packet)

@@ -65,7 +65,7 @@ def _describe(path: Path, container: InputContainer, max_pixels: int, scan: bool
     video, said = _video(path, container, stream, frame)
     packets = PacketIndex()
     if scan:
-        is_reordered = bool(stream.codec_context.has_b_frames)
+        is_reordered = container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
         packets = scanning.index(found, time_base=video.time_base, rate=video.rate, is_reordered=is_reordered)
     warnings = [*warnings, *said, *_packet_warnings(path, found, broken), *_alpha_warning(stream)]
     return MediaInfo(

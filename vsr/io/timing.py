@@ -61,11 +61,11 @@ class Clock:
             place = max(place, before.index + 1)
             self._step = pts - before.pts
         self._count += 1
+        if duration == 0 and place < len(known) and known[place] == pts:
+            duration = self.packets.durations[place]
         self._last = Timing(index=place, pts=pts, duration=duration)
         return self._last
 
     def last(self, timing: Timing) -> Timing:
-        """Give the last frame a duration: its packet's, else the step before it."""
-        durations = self.packets.durations
-        own = durations[timing.index] if timing.index < len(durations) else 0
-        return replace(timing, duration=own or self._step)
+        """Give the last frame, of which nothing tells a duration, that of the step before it."""
+        return replace(timing, duration=self._step)

@@ -126,7 +126,8 @@ def _output(info: MediaInfo, settings: Settings, where: Destination, color: Colo
     encode = settings.encode
     video = info.video
     if where.kind != "video":
-        codec, encoder, options = where.container, where.container, ()
+        codec = encoder = where.container
+        options: tuple[tuple[str, str], ...] = ()
         name = containers.image_pixel_format(video.pixel_format, where.container, encode.image_depth)
         width, height = size.width, size.height
     else:
@@ -137,7 +138,8 @@ def _output(info: MediaInfo, settings: Settings, where: Destination, color: Colo
         width, height = codecs.encodable_size(size.width, size.height, name, codec)
     target_color = output_color(color, pixel_format(name))
     threads = encode.encoder_threads or device.cores()
-    interval = _keyframe_interval(video.rate)
+    rate = _rate_hint(info)
+    interval = _keyframe_interval(rate)
     if where.kind == "video":
         options = codecs.encoder_options(
             codec,
@@ -158,12 +160,24 @@ def _output(info: MediaInfo, settings: Settings, where: Destination, color: Colo
         color=target_color,
         tags=target_color,
         time_base=video.time_base,
-        rate=video.rate,
+        rate=rate,
         sar=size.sar,
         rotation=video.rotation,
         threads=threads,
         keyframe_interval=interval,
     )
+
+
+def _rate_hint(info: MediaInfo) -> Fraction | None:
+    """Give the mean rate for the encoder's rate control, from the packets: headers of Matroska say 1000 at times."""
+    pts = info.packets.pts
+    if len(pts) < 2 or pts[-1] <= pts[0]:
+        return info.video.rate
+    mean = Fraction(len(pts) - 1) / ((pts[-1] - pts[0]) * info.video.time_base)
+    claimed = info.video.rate
+    if claimed is not None and abs(mean - claimed) <= claimed / 100:
+        return claimed
+    return max(mean.limit_denominator(1001), Fraction(1, 100))
 
 
 def _keyframe_interval(rate: Fraction | None) -> int:
