@@ -54,7 +54,7 @@ def test_truncated_in_mid_frame_keeps_what_decodes_and_says_so(tmp_path, vsr):
 
 def test_damaged_packets_are_counted_and_strict_fails(tmp_path, vsr, leftovers):
     clip = make_clip(tmp_path / "in.mkv", frames=30, width=160, height=120, gop=10)
-    bad = damage(clip, tmp_path / "bad.mkv", packet=12)
+    bad = damage(clip, tmp_path / "bad.mkv", packet=15)
     ended = vsr("upscale", bad, "-o", tmp_path / "out.mkv", "-m", "nearest", "--json")
     assert ended.code == 0, ended.err
     summary = ended.events[-1]

@@ -71,7 +71,10 @@ def _network(path: Path) -> tuple[ModelCard, espcn.Espcn | Foreign]:
     ensure_torchvision()
     from vsr.engines.archs import foreign
 
-    return foreign.build(path.stem, found.state, digest=found.digest)
+    try:
+        return foreign.build(path.stem, found.state, digest=found.digest)
+    except IncompatibleModel as error:
+        raise IncompatibleModel(f"{path}: {error.message}", hint=error.hint) from error
 
 
 def _espcn(

@@ -29,7 +29,10 @@ class DecodeTally:
 class Source(Protocol):
     """Frames of one source. The container is opened, used and closed by the thread that iterates."""
 
-    info: MediaInfo
+    @property
+    def info(self) -> MediaInfo:
+        """What it reads."""
+        ...
 
     def frames(self, span: Span, *, seek: int | None = None, tally: DecodeTally | None = None) -> Iterator[Frame]:
         """Yield the frames whose pts lie in `span`, in order of presentation, decoder drained at the end.

@@ -239,7 +239,16 @@ def check_codec(codec: str, container: str) -> None:
 
 
 def plan_streams(info: MediaInfo, container: str) -> tuple[StreamPlan, ...]:
-    """Decide what becomes of each stream beside the video: copied, converted (text subtitles) or left out, and why."""
+    """Decide what becomes of each stream beside the video: copied, converted (text subtitles) or left out, and why.
+
+    Raises:
+        OutputError: the container cannot hold the video's own times: AVI counts frames, from zero, in equal steps.
+    """
+    if container_of(container) == "avi" and not _counts_frames(info):
+        raise OutputError(
+            f"avi cannot hold the times of {info.path.name}: it counts frames from zero in equal steps",
+            hint="Use an .mkv output.",
+        )
     return tuple(_plan(stream, rule_of(container), info) for stream in info.streams)
 
 
@@ -267,6 +276,13 @@ def image_pixel_format(source: str, container: str, depth: int | None = None) ->
         return "gray16le" if is_deep else "gray"
     family = "gbrap" if fmt.alpha and container != "jpeg" else "gbrp"
     return f"{family}16le" if is_deep else family
+
+
+def _counts_frames(info: MediaInfo) -> bool:
+    """Say whether the video begins at zero and every time is a whole number of frames at its rate (gaps may be)."""
+    frame = info.video.time_base * (info.video.rate or 0)
+    pts = info.packets.pts
+    return frame > 0 and not any(pts[:1]) and all((time * frame).denominator == 1 for time in pts)
 
 
 def _plan(stream: StreamInfo, rule: ContainerRule, info: MediaInfo) -> StreamPlan:

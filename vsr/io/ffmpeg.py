@@ -170,8 +170,9 @@ class FfmpegSource:
         if refused and not counted.first_error:
             counted.first_error = refused[0]
         if clock.is_untouched:
+            reason = lines[0] if lines else f"exit code {code}"
             raise DecodeError(
-                f"no frame of {self.info.path} could be decoded by ffmpeg: {lines[0] if lines else f'exit code {code}'}",
+                f"no frame of {self.info.path} could be decoded by ffmpeg: {reason}",
                 hint="The file is damaged; fetch it again.",
             )
         if code != 0:

@@ -87,19 +87,23 @@ class ImageSink:
     _times: list[tuple[int, int]] = field(default_factory=list, init=False, repr=False)
     _bytes: int = field(default=0, init=False, repr=False)
     _made_folder: bool = field(default=False, init=False, repr=False)
-    _closed: bool = field(default=False, init=False, repr=False)
 
     def write(self, frame: Frame) -> None:
         """Encode one frame to its file.
 
         Raises:
-            EncodeError: its format does not fit the file's, or a second frame for a single file.
+            EncodeError: its size or format is not the spec's, the file's format cannot hold it, or it is the second
+                one for a single file.
             DiskFull, OutputError: the file cannot be written.
         """
         if self.single and self._times:
             raise EncodeError(f"{self.path} is one image and cannot hold a second frame")
-        if frame.format.name != self.spec.pixel_format:
-            raise EncodeError(f"{self.path}: got a frame of {frame.format.name}, expected {self.spec.pixel_format}")
+        spec = self.spec
+        if (frame.width, frame.height, frame.format.name) != (spec.width, spec.height, spec.pixel_format):
+            raise EncodeError(
+                f"frame {frame.index} is {frame.width}x{frame.height} {frame.format.name}, "
+                f"{self.path} takes {spec.width}x{spec.height} {spec.pixel_format}"
+            )
         target = self.path if self.single else self._folder() / (self.pattern % (self.start_number + frame.index))
         data = encode_image(frame.planes, frame.format, target)
         write_whole(target, data)
@@ -108,8 +112,13 @@ class ImageSink:
         self._bytes += len(data)
 
     def close(self) -> Written:
-        """Sync the folder; every file was whole when `write` returned."""
-        self._closed = True
+        """Sync the folder; every file was whole when `write` returned.
+
+        Raises:
+            EncodeError: no frame was written.
+        """
+        if not self._times:
+            raise EncodeError(f"no frame was written to {self.path}")
         folder = self.path.parent if self.single else self.path
         if folder.is_dir():
             sync_folder(folder)

@@ -108,11 +108,11 @@ def join(
             result.close()
         except (av.FFmpegError, OSError) as error:
             raise _translated(error, target, container) from error
-    _verify(target, spec, [time + timing.shift / spec.time_base for time in pts])
+    sar = _verify(target, spec, [time + timing.shift / spec.time_base for time in pts])
     return Muxed(
         frames=len(pts),
         packets={index: route.delivered for index, route in routes.items()},
-        warnings=(*_losses(plan, video), *_troubles(routes)),
+        warnings=(*_losses(plan, sar), *_troubles(routes)),
     )
 
 
@@ -319,8 +319,8 @@ def _translated(error: av.FFmpegError | OSError, target: Path, container: str) -
     return MuxError(f"{container} cannot be written to {target}: {error.strerror}")
 
 
-def _verify(target: Path, spec: OutputSpec, times: Sequence[Fraction]) -> None:
-    """Open the result and hold its video packets against the times asked for, to half a tick of its time base.
+def _verify(target: Path, spec: OutputSpec, times: Sequence[Fraction]) -> Fraction:
+    """Hold the result's video packets against the times asked for, to half a tick; give the SAR that it tells.
 
     Raises:
         MuxError: another number of frames, or other times.
@@ -329,10 +329,10 @@ def _verify(target: Path, spec: OutputSpec, times: Sequence[Fraction]) -> None:
         videos = [s for s in result.streams.video if not s.disposition & Disposition.attached_pic]
         stream = next((s for s in videos if (s.width, s.height) == (spec.width, spec.height)), videos[0])
         found = sorted(packet.pts or 0 for packet in result.demux(stream) if packet.size)
-        tick = Fraction(stream.time_base or 1)
+        tick, sar = Fraction(stream.time_base or 1), Fraction(stream.sample_aspect_ratio or 1)
     if len(found) != len(times):
         raise MuxError(f"{target} holds {len(found)} frames, {len(times)} were written")
-    limit = max(tick / 2, spec.time_base / 2)
+    limit = max(tick, spec.time_base) / 2
     for index, (got, wanted) in enumerate(zip(found, times, strict=True)):
         if abs(got * tick - wanted * spec.time_base) > limit:
             raise MuxError(
@@ -340,13 +340,16 @@ def _verify(target: Path, spec: OutputSpec, times: Sequence[Fraction]) -> None:
                 f"{float(wanted * spec.time_base):.6f} s",
                 hint="Its container does not hold these times; use an .mkv output.",
             )
+    return sar
 
 
-def _losses(plan: _Plan, video: VideoStream) -> Iterator[str]:
+def _losses(plan: _Plan, sar: Fraction) -> Iterator[str]:
     name = plan.rule.name
     if plan.timing.shift + (plan.timing.start or 0) > 0:
         later = float(plan.timing.shift + (plan.timing.start or 0))
         yield f"{name} holds no times before zero: everything starts {later:.3f} s later"
+    if sar != plan.spec.sar:
+        yield f"{name} with {plan.spec.codec} does not keep the sample aspect ratio {plan.spec.sar}: shown as {sar}"
     if plan.source.chapters and not plan.rule.has_chapters:
         yield f"{name} holds no chapters: {len(plan.source.chapters)} left out"
     if plan.spec.rotation and not plan.rule.has_rotation:

@@ -67,7 +67,7 @@ def _describe(path: Path, container: InputContainer, max_pixels: int, scan: bool
     if scan:
         is_reordered = container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
         packets = scanning.index(found, time_base=video.time_base, rate=video.rate, is_reordered=is_reordered)
-    warnings = [*warnings, *said, *_packet_warnings(path, found, broken), *_alpha_warning(stream)]
+    warnings = [*warnings, *said, *_packet_warnings(path, found, broken)]
     return MediaInfo(
         path=path,
         kind="video",
@@ -242,9 +242,6 @@ def _packet_warnings(path: Path, found: scanning.Scan, broken: str) -> list[str]
         said.append(f"the first {found.leading} video packets come before any keyframe and cannot be shown")
     if found.shown and all(pts is None for pts, _ in found.shown):
         said.append("the video has no timestamps: frames are set one after the other at its frame rate")
+    if found.has_alpha_layer:
+        said.append("the alpha channel, coded as a second picture, is left out")
     return said
-
-
-def _alpha_warning(stream: VideoStream) -> list[str]:
-    is_layered = stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) == "1"
-    return ["the alpha channel, coded as a second picture, is left out"] if is_layered else []

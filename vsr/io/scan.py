@@ -27,6 +27,7 @@ class Scan:
     bytes: int = 0
     corrupt: int = 0
     without_pts: int = 0
+    has_alpha_layer: bool = False
 
     @property
     def leading(self) -> int:
@@ -47,6 +48,8 @@ def note(scan: Scan, packet: Packet[VideoStream]) -> None:
     """Add one packet to what is known."""
     scan.bytes += packet.size
     scan.corrupt += packet.is_corrupt
+    # WebM keeps alpha as a second coded picture beside the first.
+    scan.has_alpha_layer |= packet.has_sidedata("matroska_block_additional")
     pts = packet.pts if packet.pts is not None else packet.dts
     if packet.is_keyframe:
         scan.has_keyframe = True

@@ -24,7 +24,7 @@ ALWAYS = 0.25  # a cut whatever came before
 SUDDEN = 0.12  # a cut when it is also RISE times the difference before
 STRUCTURE = 0.055  # a cut when the histogram changes by HISTOGRAM too, and it is RISE times the difference before
 HISTOGRAM = 0.45  # total variation distance of the luma histograms, 0..1
-RISE = 2.0
+RISE = 1.6
 
 
 def thumbnail(luma: NDArray[np.uint8] | NDArray[np.uint16], peak: int) -> NDArray[np.float32]:
