@@ -122,9 +122,10 @@ def main() -> int:
         out = args.keep or Path(temporary)
         out.mkdir(parents=True, exist_ok=True)
         for path in sorted(p for p in args.folder.iterdir() if p.is_file() and p.suffix not in {".md", ".txt"}):
-            result = out / path.name
+            kept = path.suffix.lower() in {".mp4", ".mov", ".mkv", ".webm", ".ts", ".m4v"}
+            result = out / (path.name if kept else f"{path.name}.mkv")
             command = [sys.executable, "-m", "vsr", "upscale", str(path), "-o", str(result), "-m", args.model]
-            command += ["-s", args.scale, "--overwrite", "-q", "--encoder-preset", "ultrafast"]
+            command += ["-s", args.scale, "--overwrite", "-q"]
             done = subprocess.run(command, capture_output=True, text=True, timeout=600)
             if done.returncode:
                 said = [line for line in done.stderr.splitlines() if line.startswith("error")]

@@ -172,10 +172,9 @@ def container_of(path_or_name: Path | str) -> str:
         OutputError: no container has this suffix or name; with the list.
     """
     text = str(path_or_name)
-    suffix = Path(text).suffix.lower() or f".{text.lower()}"
-    word = suffix.removeprefix(".")
+    word = (Path(text).suffix or text).lower().removeprefix(".")
     for rule in CONTAINERS.values():
-        if suffix in rule.suffixes or _ALIASES.get(word, word) == rule.name:
+        if f".{word}" in rule.suffixes or _ALIASES.get(word, word) == rule.name:
             return rule.name
     close = difflib.get_close_matches(word, [*CONTAINERS, *_ALIASES], n=1)
     known = ", ".join(rule.suffixes[0] for rule in CONTAINERS.values())

@@ -66,7 +66,13 @@ def _describe(path: Path, container: InputContainer, max_pixels: int, scan: bool
     packets = PacketIndex()
     if scan:
         is_reordered = container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
-        packets = scanning.index(found, time_base=video.time_base, rate=video.rate, is_reordered=is_reordered)
+        packets = scanning.index(
+            found,
+            time_base=video.time_base,
+            rate=video.rate,
+            is_reordered=is_reordered,
+            has_durations=container.format.name.startswith("mov"),
+        )
     warnings = [*warnings, *said, *_packet_warnings(path, found, broken)]
     return MediaInfo(
         path=path,

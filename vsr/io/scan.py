@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -62,12 +62,15 @@ def note(scan: Scan, packet: Packet[VideoStream]) -> None:
     scan.shown.append((pts, packet.duration or 0))
 
 
-def index(scan: Scan, *, time_base: Fraction, rate: Fraction | None, is_reordered: bool) -> PacketIndex:
+def index(
+    scan: Scan, *, time_base: Fraction, rate: Fraction | None, is_reordered: bool, has_durations: bool
+) -> PacketIndex:
     """Give what was found, in order of presentation.
 
     Packets before the first keyframe show nothing and are left out. Where packets have no times at all (raw streams)
     they are set `1 / rate` apart. is_reordered: the decoder shows frames in another order than it gets them; times
-    that rise in decoding order all the same (AVI) cannot be those of showing.
+    that rise in decoding order all the same (AVI) cannot be those of showing. has_durations: the container stores the
+    duration of every packet, so that the last one's is true.
     """
     shown = scan.shown[scan.leading :]
     times = [pts for pts, _ in shown]
@@ -79,10 +82,25 @@ def index(scan: Scan, *, time_base: Fraction, rate: Fraction | None, is_reordere
     ordered = sorted((pts, duration) for pts, duration in shown if pts is not None)
     return PacketIndex(
         pts=tuple(pts for pts, _ in ordered),
-        durations=tuple(duration for _, duration in ordered),
+        durations=_durations(ordered, has_durations=has_durations),
         keyframes=() if has_decoding_times else tuple(sorted(set(scan.keyframes))),
         bytes=scan.bytes,
         corrupt=scan.corrupt,
         without_pts=scan.without_pts,
         has_decoding_times=has_decoding_times,
     )
+
+
+def _durations(ordered: Sequence[tuple[int, int]], *, has_durations: bool) -> tuple[int, ...]:
+    """Give how long each frame is shown: until the next one.
+
+    What packets say is no help: it is the step of decoding in MP4 and a guess by frame rate in Matroska and FLV. Only
+    for the last one is there nothing else; it is believed where the container stores it or where most others are right.
+    """
+    steps = [b - a for (a, _), (b, _) in pairwise(ordered)]
+    if not ordered:
+        return ()
+    own = ordered[-1][1]
+    right = sum(abs(step - duration) <= 1 for step, (_, duration) in zip(steps, ordered, strict=False))
+    is_believed = own > 0 and (has_durations or 2 * right >= len(steps))
+    return (*(max(1, step) for step in steps), own if is_believed or not steps else max(1, steps[-1]))

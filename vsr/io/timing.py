@@ -45,7 +45,10 @@ class Clock:
         return self._count == 0
 
     def tick(self, pts: int | None, duration: int) -> Timing:
-        """Give the time of the next frame; `pts` and `duration` are what the decoder says (None, 0: nothing)."""
+        """Give the time of the next frame; `pts` and `duration` are what the decoder says (None, 0: nothing).
+
+        The index of the packets knows durations better than the decoder does.
+        """
         known = self.packets.pts
         if self.packets.has_decoding_times:
             pts = known[self._count] if self._count < len(known) else None
@@ -53,16 +56,17 @@ class Clock:
         if pts is None:
             log.warning("frame %d has no pts: it is set one step after the one before", self._count)
             pts = before.pts + self._step if before is not None else (known[0] if known else 0)
+        place = bisect.bisect_left(known, pts) if known else self._count
         if before is not None and pts <= before.pts:
             self.tally.retimed += 1
-            pts = before.pts + 1
-        place = bisect.bisect_left(known, pts) if known else self._count
-        if before is not None:
+            pts, place = before.pts + 1, before.index + 1
+        elif before is not None:
             place = max(place, before.index + 1)
+        if before is not None:
             self._step = pts - before.pts
-        self._count += 1
-        if duration == 0 and place < len(known) and known[place] == pts:
+        if place < len(known) and known[place] == pts:
             duration = self.packets.durations[place]
+        self._count += 1
         self._last = Timing(index=place, pts=pts, duration=duration)
         return self._last
 

@@ -48,7 +48,7 @@ def test_an_exception_leaves_the_old_file_as_it_was(tmp_path: Path) -> None:
 def test_an_existing_file_needs_overwrite(tmp_path: Path) -> None:
     final = tmp_path / "clip.mp4"
     final.write_bytes(b"old")
-    with pytest.raises(OutputExists, match="clip.mp4") as caught, staged(final, overwrite=False):
+    with pytest.raises(OutputExists, match=r"clip\.mp4") as caught, staged(final, overwrite=False):
         pytest.fail("the block must not run")
     assert "--overwrite" in str(caught.value.hint)
     with staged(final, overwrite=True) as part:
@@ -103,7 +103,7 @@ def test_two_at_once_do_not_share_a_name(tmp_path: Path) -> None:
 
 
 def test_a_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="clip.mp4"), staged(tmp_path / "clip.mp4", overwrite=False):
+    with pytest.raises(OutputError, match=r"clip\.mp4"), staged(tmp_path / "clip.mp4", overwrite=False):
         pass
 
 
@@ -121,7 +121,7 @@ def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that not even root can write to")
 def test_a_folder_that_takes_no_file_is_refused_before_any_work() -> None:
-    with pytest.raises(OutputError, match="clip.mp4"):
+    with pytest.raises(OutputError, match=r"clip\.mp4"):
         check_writable(Path("/proc/self/clip.mp4"))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import av
 import pytest
 
@@ -111,7 +113,7 @@ def test_sizes_that_are_allowed_are_really_encoded(codec: str, name: str, width:
     assert encodable_size(width, height, name, codec) == (width, height)
     context = av.CodecContext.create(encoder_for(codec), "w")
     context.width, context.height, context.pix_fmt = width, height, name
-    context.time_base = "1/25"
+    context.time_base = Fraction(1, 25)
     context.options = options(codec)
     frame = av.VideoFrame(width, height, name)
     frame.pts = 0
@@ -122,7 +124,7 @@ def test_sizes_that_are_allowed_are_really_encoded(codec: str, name: str, width:
 def test_the_encoder_knows_all_its_default_options(codec: str) -> None:
     context = av.CodecContext.create(encoder_for(codec), "w")
     context.width, context.height, context.pix_fmt = 128, 64, CODECS[codec].formats[0]
-    context.time_base = "1/25"
+    context.time_base = Fraction(1, 25)
     context.options = options(codec)
     context.open()
     assert context.options == {}
@@ -134,7 +136,7 @@ def test_the_encoder_knows_all_its_default_options(codec: str) -> None:
 def test_every_preset_of_the_table_opens(codec: str, preset: str) -> None:
     context = av.CodecContext.create(encoder_for(codec), "w")
     context.width, context.height, context.pix_fmt = 128, 64, "yuv420p"
-    context.time_base = "1/25"
+    context.time_base = Fraction(1, 25)
     context.options = options(codec, preset=preset)
     context.open()
     assert context.is_open

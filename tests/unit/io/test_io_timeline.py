@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 
 from hypothesis import given
@@ -45,7 +46,7 @@ def decoding_orders(draw: st.DrawFn) -> list[int]:
 @given(decoding_orders())
 def test_dts_rise_and_stay_below_pts(pts: list[int]) -> None:
     dts = decode_times(pts)
-    assert all(a < b for a, b in zip(dts, dts[1:], strict=False))
+    assert all(a < b for a, b in itertools.pairwise(dts))
     assert all(d <= p for d, p in zip(dts, pts, strict=True))
 
 
