@@ -23,8 +23,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from vsr.io.decode import open_source
-from vsr.io.probe import probe
 
 from vsr.core.events import Summary
 from vsr.core.frame import Frame
@@ -32,6 +30,8 @@ from vsr.core.media import WHOLE
 from vsr.core.presets import resolve
 from vsr.engines import registry
 from vsr.engines.base import Batch, Key
+from vsr.io.decode import open_source
+from vsr.io.probe import probe
 from vsr.jobs.bench import synthetic
 from vsr.jobs.plan import plan
 from vsr.jobs.run import run

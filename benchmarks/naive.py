@@ -28,9 +28,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from vsr.io.decode import open_source
-from vsr.io.encode import PyavSink
-from vsr.io.probe import probe
 
 from vsr.core.frame import ColorSpec, Frame, pixel_format
 from vsr.core.media import WHOLE, OutputSpec
@@ -40,6 +37,9 @@ from vsr.engines.base import Batch, Key
 from vsr.engines.device import cores, use_threads
 from vsr.io import ffmpeg
 from vsr.io.base import DecodeTally
+from vsr.io.decode import open_source
+from vsr.io.encode import PyavSink
+from vsr.io.probe import probe
 from vsr.jobs.plan import plan
 from vsr.jobs.run import run
 from vsr.pipeline import chunk as stages
@@ -120,15 +120,15 @@ def naive(clip: Path, out: Path, model: str, scale: int, frames: int) -> None:
         stdout=subprocess.PIPE,
     )
     size = f"{width * scale}x{height * scale}"
+    encoder = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-pix_fmt", "yuv420p")
     writer = subprocess.Popen(
-        [program, "-loglevel", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", "25", "-i", "-"]
-        + ["-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-pix_fmt", "yuv420p", str(out)],
+        [program, "-loglevel", "error", "-y", *raw, "-s", size, "-r", "25", "-i", "-", *encoder, str(out)],
         stdin=subprocess.PIPE,
     )
     assert reader.stdout is not None and writer.stdin is not None
     with torch.inference_mode():
-        while len(raw := reader.stdout.read(width * height * 3)) == width * height * 3:
-            rgb = np.frombuffer(raw, np.uint8).reshape(height, width, 3).astype(np.float32) / 255
+        while len(codes := reader.stdout.read(width * height * 3)) == width * height * 3:
+            rgb = np.frombuffer(codes, np.uint8).reshape(height, width, 3).astype(np.float32) / 255
             tensor = torch.from_numpy(rgb.transpose(2, 0, 1).copy())
             # A luma network is run on R, G and B: that is how RGB scripts use one.
             windows = tensor[:, None, None] if choice.card.domain == "y" else tensor[None, None]

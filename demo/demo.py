@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
-from vsr.io.decode import open_source
-from vsr.io.probe import probe
 
 from vsr.cli import main as vsr
 from vsr.color.tables import resolve
 from vsr.core.frame import pixel_format
 from vsr.filters import BICUBIC, resize
+from vsr.io.decode import open_source
+from vsr.io.probe import probe
 from vsr.pipeline.pictures import pictures
 
 HERE = Path(__file__).resolve().parent

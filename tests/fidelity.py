@@ -126,7 +126,7 @@ def main() -> int:
             result = out / (path.name if kept else f"{path.name}.mkv")
             command = [sys.executable, "-m", "vsr", "upscale", str(path), "-o", str(result), "-m", args.model]
             command += ["-s", args.scale, "--overwrite", "-q"]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
             if done.returncode:
                 said = [line for line in done.stderr.splitlines() if line.startswith("error")]
                 print(f"{path.name:44} exit {done.returncode}: {said[0] if said else done.stderr[-300:]}")

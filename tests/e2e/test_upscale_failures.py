@@ -6,11 +6,11 @@ import threading
 import time
 
 import pytest
-from vsr.io.encode import PyavSink
 
 from tests.media import make_clip, planes_of
 from vsr.core.errors import EncodeError, OutOfMemory
 from vsr.engines.net import NetEngine
+from vsr.io.encode import PyavSink
 
 FRAMES = 12
 

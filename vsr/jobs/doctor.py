@@ -10,7 +10,8 @@ from vsr import __version__
 from vsr.core.errors import VsrError
 from vsr.engines import device, registry
 from vsr.engines.weights import verify
-from vsr.io import encode, ffmpeg, versions
+from vsr.io import encode, ffmpeg
+from vsr.io.versions import libraries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,7 @@ def _software() -> list[Finding]:
         Finding(section="software", name="vsr", value=__version__),
         Finding(section="software", name="python", value=f"{platform.python_version()} ({sys.executable})"),
     ]
-    found += [Finding(section="software", name=name, value=value) for name, value in versions.libraries()]
+    found += [Finding(section="software", name=name, value=value) for name, value in libraries()]
     program = ffmpeg.program()
     value = str(program) if program else 'not found: --decoder ffmpeg needs it (pip install "vsr[ffmpeg]")'
     return [*found, Finding(section="software", name="ffmpeg program", value=value, ok=None if not program else True)]

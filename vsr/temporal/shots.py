@@ -32,8 +32,7 @@ def thumbnail(luma: NDArray[np.uint8] | NDArray[np.uint16], peak: int) -> NDArra
     step = max(1, min(luma.shape[0] // 144, luma.shape[1] // 256))
     coarse = np.ascontiguousarray(luma[::step, ::step])
     small = cv2.resize(coarse.astype(np.float32), THUMBNAIL, interpolation=cv2.INTER_AREA)
-    small *= np.float32(1 / peak)
-    return np.asarray(small, dtype=np.float32)
+    return (np.asarray(small) / peak).astype(np.float32)
 
 
 def difference(before: NDArray[np.float32], after: NDArray[np.float32]) -> float:

@@ -45,7 +45,9 @@ class Doubling:
 def window(index: int, height: int = 12, width: int = 20, frames: int = 1) -> Window[Picture]:
     torch.manual_seed(index)
     pictures = tuple(
-        Picture(index=index + k - frames // 2, pts=10 * index, duration=10, data=torch.rand(1, height, width), domain="y")
+        Picture(
+            index=index + k - frames // 2, pts=10 * index, duration=10, data=torch.rand(1, height, width), domain="y"
+        )
         for k in range(frames)
     )
     return Window(items=pictures, valid=(True,) * frames)
