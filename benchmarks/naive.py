@@ -35,6 +35,7 @@ from vsr.core.presets import resolve
 from vsr.engines import registry
 from vsr.engines.base import Batch, Key
 from vsr.engines.device import cores, use_threads
+from vsr.engines.torchvision_stub import ensure_torchvision
 from vsr.io import ffmpeg
 from vsr.io.base import DecodeTally
 from vsr.io.decode import open_source
@@ -82,6 +83,7 @@ def looped(folder: Path, width: int, height: int, frames: int) -> Path:
 
 def compact(folder: Path) -> Path:
     """Write a SRVGGNetCompact 32x8 x4 checkpoint; its residual is small, so that the picture stays a picture."""
+    ensure_torchvision()
     from spandrel.architectures.Compact import SRVGGNetCompact
 
     torch.manual_seed(0)
@@ -102,22 +104,9 @@ def naive(clip: Path, out: Path, model: str, scale: int, frames: int) -> None:
     choice = registry.choose(model, float(scale), None)
     engine = registry.open_engine(choice.reference, scale=scale, device="cpu", precision="fp32")
     use_threads(cores())
+    raw = ("-f", "rawvideo", "-pix_fmt", "rgb24")
     reader = subprocess.Popen(
-        [
-            program,
-            "-loglevel",
-            "error",
-            "-i",
-            clip,
-            "-frames:v",
-            str(frames),
-            "-f",
-            "rawvideo",
-            "-pix_fmt",
-            "rgb24",
-            "-",
-        ],
-        stdout=subprocess.PIPE,
+        [program, "-loglevel", "error", "-i", str(clip), "-frames:v", str(frames), *raw, "-"], stdout=subprocess.PIPE
     )
     size = f"{width * scale}x{height * scale}"
     encoder = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-pix_fmt", "yuv420p")
@@ -189,10 +178,7 @@ def measured(arguments: str) -> dict[str, float]:
 
 
 def case(name: str, rounds: int, frames: int, folder: Path) -> dict[str, object]:
-    model, scale, size = {
-        "espcn": ("espcn", 2, (640, 360)),
-        "compact": (str(compact(folder)), 4, (320, 180)),
-    }[name]
+    model, scale, size = ("espcn", 2, (640, 360)) if name == "espcn" else (str(compact(folder)), 4, (320, 180))
     short = max(12, frames // 4)  # the slow ones on fewer frames: the figures are per frame
     clips = {count: looped(folder, *size, count) for count in (short, frames)}
     counts = {"naive": short, "serial fp32": short, "serial reduced": frames, "vsr": frames}

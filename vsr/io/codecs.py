@@ -165,6 +165,25 @@ def output_pixel_format(source: str, codec: str, requested: str | None = None) -
     return min(formats, key=lambda name: _distance(wanted, pixel_format(name), has_420=has_420))
 
 
+def format_losses(source: str, output: str) -> tuple[str, ...]:
+    """Say for people what frames of `source` lose in `output`: depth, chroma samples, alpha; nothing where they fit.
+
+    Raises:
+        UnsupportedInput: frames do not travel in one of them.
+    """
+    had, has = pixel_format(source), pixel_format(output)
+    lost = []
+    if has.depth < had.depth:
+        lost.append(f"{had.depth} bits a sample become {has.depth}")
+    if had.family != "gray" and has.family == "gray":
+        lost.append("colour is left out")
+    elif had.family != "gray" and (has.chroma_shift_x > had.chroma_shift_x or has.chroma_shift_y > had.chroma_shift_y):
+        lost.append(f"chroma is thinned out from {_sampling(had)} to {_sampling(has)}")
+    if had.alpha and not has.alpha:
+        lost.append("the alpha channel is left out")
+    return tuple(lost)
+
+
 def encodable_size(width: int, height: int, name: str, codec: str) -> tuple[int, int]:
     """Give the size back if the codec's encoder takes it in pixel format `name`; no size is changed on the quiet.
 
@@ -310,6 +329,13 @@ def _distance(wanted: PixelFormat, offered: PixelFormat, *, has_420: bool) -> tu
         max(0, offered.depth - wanted.depth),
         int(offered.alpha and not wanted.alpha),
     )
+
+
+def _sampling(fmt: PixelFormat) -> str:
+    if fmt.family != "yuv":
+        return "RGB" if fmt.family == "rgb" else "grey"
+    digits = fmt.name.removeprefix("yuva").removeprefix("yuv")[:3]
+    return ":".join(digits)
 
 
 def _meant(word: str, known: tuple[str, ...]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from vsr.core.errors import OutputError, SettingsError
 from vsr.core.frame import pixel_format
 from vsr.core.media import MediaInfo, StreamInfo, StreamPlan
-from vsr.io.codecs import codec_rule, encodable_size, encoder_for, encoder_options, output_pixel_format
+from vsr.io.codecs import codec_rule, encodable_size, encoder_for, encoder_options, format_losses, output_pixel_format
 
 __all__ = [
     "CONTAINERS",
@@ -25,6 +25,7 @@ __all__ = [
     "encodable_size",
     "encoder_for",
     "encoder_options",
+    "format_losses",
     "image_pixel_format",
     "output_pixel_format",
     "plan_streams",

@@ -164,9 +164,8 @@ def _retimed(packet: Packet[Stream], route: Route, timing: Timing) -> bool:
             duration -= clipped - at
             packet.pts = packet.dts = clipped
     target = Fraction(route.target.time_base or source)
-    shift = ticks(timing.shift, source)
-    pts = None if packet.pts is None else rescale(packet.pts + shift, source, target)
-    dts = pts if packet.dts is None else rescale(packet.dts + shift, source, target)
+    pts = None if packet.pts is None else ticks(packet.pts * source + timing.shift, target)
+    dts = pts if packet.dts is None else ticks(packet.dts * source + timing.shift, target)
     packet.time_base = target
     packet.duration = rescale(duration, source, target)
     if dts is not None and route.last is not None and dts < route.last + route.is_strict:

@@ -33,6 +33,7 @@ from vsr.io.tags import MATRICES, PRIMARIES, RANGES, SITINGS, TRANSFERS, number
 # FFmpeg's ffv1 takes 8-bit RGB only interleaved; the frame travels planar like every other.
 _PACKED = {("ffv1", "gbrp"): "bgr0", ("ffv1", "gbrap"): "bgra"}
 _FALLBACK_RATE = Fraction(25)  # a hint for rate control where the source has none; timing is by pts alone
+_DEEPEST_REORDERING = 16  # frames: the decoded picture buffer of H.264 (table A-1) and H.265 (A.4.2) holds no more
 _WRITE_BYTES = 1 << 20
 _EXTRA_ENCODERS = ("h264_nvenc", "hevc_nvenc", "av1_nvenc")
 
@@ -153,11 +154,24 @@ class PyavSink:
         for packet in stream.encode(picture):
             if packet.pts is None or packet.pts not in self._waiting:
                 raise EncodeError(f"{self._spec.encoder} returned a packet with pts {packet.pts}, which no frame had")
-            self._out.append(packet.pts)
             packet.duration = self._waiting.pop(packet.pts)
+            packet.dts = self._decode_time(packet.pts) + self._shift
+            self._out.append(packet.pts)
             packet.pts += self._shift
-            packet.dts = None if packet.dts is None else packet.dts + self._shift
             self._container.mux_one(packet)
+
+    def _decode_time(self, pts: int) -> int:
+        """Give a dts that rises and is never after the pts, whatever the encoder's order.
+
+        The encoder's own is not used: x265 leaves it uninitialised in streams of less than three frames. `mux` derives
+        dts anew over all segments; here it only has to be possible.
+        """
+        if segment_format(self._spec.encoder) == "mov":
+            return pts  # every frame by itself, in order
+        place = len(self._out)
+        if place < _DEEPEST_REORDERING:
+            return self._pts[0] - _DEEPEST_REORDERING + place
+        return self._pts[place - _DEEPEST_REORDERING]
 
     def _translated(self, error: av.FFmpegError | OSError, where: str) -> OutputError:
         if isinstance(error, OSError) and not isinstance(error, av.FFmpegError):

@@ -23,6 +23,7 @@ import av.error
 import ffmpeg
 import numpy as np
 from av.container import OutputContainer
+from av.packet import Packet
 from av.video.stream import VideoStream
 
 from vsr.core.errors import DecodeError, DiskFull, EncodeError, OutputError, UsageError
@@ -32,7 +33,7 @@ from vsr.io.atomic import translate
 from vsr.io.base import DecodeTally, Written
 from vsr.io.encode import encoder_format, segment_format, segment_options
 from vsr.io.formats import Unpacker
-from vsr.io.frames import Decoded, timed, to_frame
+from vsr.io.frames import Decoded, changed, timed, to_frame
 from vsr.io.inputs import FORMATS, check_regular
 from vsr.io.scan import packets
 from vsr.io.tags import SITINGS
@@ -143,20 +144,28 @@ class FfmpegSource:
         return max(0, -self.info.packets.pts[0]) if self.info.packets.pts else 0
 
     def _decoded(self, process: subprocess.Popen[bytes]) -> Iterator[Decoded]:
-        base = self.info.video.time_base
+        size = 0
         try:
             with av.open(process.stdout, "r", format="nut", buffer_size=_PIPE_BYTES) as container:
-                for frame in container.decode(container.streams.video[0]):
-                    pts = None
-                    if frame.pts is not None and frame.time_base is not None:
-                        ticks = frame.pts * Fraction(frame.time_base) / base
-                        if ticks.denominator != 1:
-                            raise DecodeError(f"{self.info.path}: the ffmpeg program re-timed a frame to {ticks} ticks")
-                        pts = int(ticks) - self._shift
+                stream = container.streams.video[0]
+                for packet in packets(container, stream):
+                    pts = self._ticks(packet)
+                    size = size or packet.size
+                    if packet.size != size:
+                        # Raw pictures of another size would be read as if they were of this one.
+                        raise changed(self.info, pts, f"raw frames become {packet.size} bytes, after {size}")
                     # NUT holds no durations; those that PyAV would give are guesses by frame rate.
-                    yield pts, 0, frame
+                    yield from ((pts, 0, frame) for frame in stream.codec_context.decode(packet))
         except av.error.FFmpegError as error:
             log.debug("the stream of the ffmpeg program ends: %s", error)  # its exit code and words say why
+
+    def _ticks(self, packet: Packet[VideoStream]) -> int | None:
+        if packet.pts is None:
+            return None
+        ticks = packet.pts * Fraction(packet.time_base) / self.info.video.time_base
+        if ticks.denominator != 1:
+            raise DecodeError(f"{self.info.path}: the ffmpeg program re-timed a frame to {ticks} ticks")
+        return int(ticks) - self._shift
 
     def _check(self, code: int, said: str, counted: DecodeTally, clock: Clock) -> None:
         """Hold the exit code and the words of the program against what came.

@@ -40,16 +40,10 @@ def to_frame(frame: av.VideoFrame, timing: Timing, info: MediaInfo, unpack: Unpa
         DecodeError: its size or pixel format is not the stream's any more.
     """
     video = info.video
-    change = ""
     if (frame.width, frame.height) != (video.width, video.height):
-        change = f"the size becomes {frame.width}x{frame.height}"
-    elif travel_format(frame.format.name)[0] != video.pixel_format:
-        change = f"the pixel format becomes {frame.format.name}"
-    if change:
-        raise DecodeError(
-            f"{info.path}: {change} at pts {timing.pts}, after {video.width}x{video.height} {video.pixel_format}",
-            hint="Cut the file there, or end before with --end, and upscale the parts apart.",
-        )
+        raise changed(info, timing.pts, f"the size becomes {frame.width}x{frame.height}")
+    if travel_format(frame.format.name)[0] != video.pixel_format:
+        raise changed(info, timing.pts, f"the pixel format becomes {frame.format.name}")
     format = pixel_format(video.pixel_format)
     return Frame(
         index=timing.index,
@@ -60,6 +54,15 @@ def to_frame(frame: av.VideoFrame, timing: Timing, info: MediaInfo, unpack: Unpa
         color=video.color,
         is_keyframe=bool(frame.key_frame),
         is_corrupt=frame.is_corrupt,
+    )
+
+
+def changed(info: MediaInfo, pts: int | None, what: str) -> DecodeError:
+    """Give the error for a stream that becomes another in its middle."""
+    video = info.video
+    return DecodeError(
+        f"{info.path}: {what} at pts {pts}, after {video.width}x{video.height} {video.pixel_format}",
+        hint="Cut the file there, or end before with --end, and upscale the parts apart.",
     )
 
 

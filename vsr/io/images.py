@@ -57,6 +57,8 @@ class ImageSource:
             if planes[0].shape != (self.info.video.height, self.info.video.width):
                 height, width = planes[0].shape
                 raise DecodeError(f"{file} is {width}x{height} now, it was another size when the job was planned")
+            for plane in planes:
+                plane.flags.writeable = False  # as from every other Source
             counted.frames += 1
             yield Frame(
                 index=index,

@@ -20,7 +20,7 @@ import av
 import av.container
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
-from av.stream import Disposition, Stream
+from av.stream import AttachmentStream, Disposition, Stream
 from av.video.stream import VideoStream
 
 from vsr.core.errors import MuxError, OutputError
@@ -108,10 +108,10 @@ def join(
             result.close()
         except (av.FFmpegError, OSError) as error:
             raise _translated(error, target, container) from error
-    sar = _verify(target, spec, [time + timing.shift / spec.time_base for time in pts])
+    sar = _verify(target, plan, [time * spec.time_base + timing.shift for time in pts])
     return Muxed(
         frames=len(pts),
-        packets={index: route.delivered for index, route in routes.items()},
+        packets={index: r.delivered for index, r in routes.items() if not isinstance(r.source, AttachmentStream)},
         warnings=(*_losses(plan, sar), *_troubles(routes)),
     )
 
@@ -319,25 +319,26 @@ def _translated(error: av.FFmpegError | OSError, target: Path, container: str) -
     return MuxError(f"{container} cannot be written to {target}: {error.strerror}")
 
 
-def _verify(target: Path, spec: OutputSpec, times: Sequence[Fraction]) -> Fraction:
-    """Hold the result's video packets against the times asked for, to half a tick; give the SAR that it tells.
+def _verify(target: Path, plan: _Plan, times: Sequence[Fraction]) -> Fraction:
+    """Hold the result's video packets against the times (s) asked for, to half a tick; give the SAR that it tells.
 
     Raises:
         MuxError: another number of frames, or other times.
     """
+    ours = plan.source.video.index
+    before = sum(s.index < ours and s.index in plan.kept and s.kind == "video" for s in plan.source.streams)
+    covers = sum(s.index < ours and s.is_cover for s in plan.source.streams if s.index in plan.kept)
     with open_segment(target) as result:
         videos = [s for s in result.streams.video if not s.disposition & Disposition.attached_pic]
-        stream = next((s for s in videos if (s.width, s.height) == (spec.width, spec.height)), videos[0])
+        stream = videos[before - covers]
         found = sorted(packet.pts or 0 for packet in result.demux(stream) if packet.size)
         tick, sar = Fraction(stream.time_base or 1), Fraction(stream.sample_aspect_ratio or 1)
     if len(found) != len(times):
         raise MuxError(f"{target} holds {len(found)} frames, {len(times)} were written")
-    limit = max(tick, spec.time_base) / 2
     for index, (got, wanted) in enumerate(zip(found, times, strict=True)):
-        if abs(got * tick - wanted * spec.time_base) > limit:
+        if abs(got * tick - wanted) > tick / 2:
             raise MuxError(
-                f"{target} shows frame {index} at {float(got * tick):.6f} s instead of "
-                f"{float(wanted * spec.time_base):.6f} s",
+                f"{target} shows frame {index} at {float(got * tick):.6f} s instead of {float(wanted):.6f} s",
                 hint="Its container does not hold these times; use an .mkv output.",
             )
     return sar

@@ -73,8 +73,7 @@ def video_packets(
     that has no header for them.
     """
     target = Fraction(stream.time_base or 1)
-    moved = ticks(shift, time_base)
-    shown = [rescale(time + moved, time_base, target) for time in pts]
+    shown = [ticks(time * time_base + shift, target) for time in pts]
     dts = decode_times([shown[index] for index in order], floor=floor)
     place = 0
     for path in segments:

@@ -45,8 +45,8 @@ PRIMARIES: Mapping[int, str] = {
 TRANSFERS: Mapping[int, str] = {
     1: "bt709",
     2: UNSPECIFIED,
-    4: "gamma22",
-    5: "gamma28",
+    4: "bt470m",
+    5: "bt470bg",
     6: "smpte170m",
     7: "smpte240m",
     8: "linear",

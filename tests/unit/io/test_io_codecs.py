@@ -9,7 +9,7 @@ import pytest
 
 from vsr.core.errors import EncodeError, SettingsError
 from vsr.core.frame import ColorSpec, pixel_format
-from vsr.io.codecs import CODECS, encodable_size, encoder_for, encoder_options, output_pixel_format
+from vsr.io.codecs import CODECS, encodable_size, encoder_for, encoder_options, format_losses, output_pixel_format
 
 
 def options(codec: str, *, crf: float | None = None, preset: str | None = None) -> dict[str, str]:
@@ -54,6 +54,21 @@ def test_every_format_of_the_table_is_one_of_the_encoder_and_one_that_travels(co
 )
 def test_the_closest_format_is_chosen(source: str, codec: str, expected: str) -> None:
     assert output_pixel_format(source, codec) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "said"),
+    [
+        ("yuv420p", "yuv420p10le", ()),
+        ("gray", "yuv420p", ()),
+        ("yuv420p10le", "yuv420p", ("10 bits a sample become 8",)),
+        ("yuva444p", "yuv420p", ("chroma is thinned out from 4:4:4 to 4:2:0", "the alpha channel is left out")),
+        ("gbrp", "yuv420p", ("chroma is thinned out from RGB to 4:2:0",)),
+        ("yuv420p", "gray", ("colour is left out",)),
+    ],
+)
+def test_what_a_format_loses_is_said(source: str, output: str, said: tuple[str, ...]) -> None:
+    assert format_losses(source, output) == said
 
 
 @pytest.mark.parametrize("name", CODECS["ffv1"].formats)

@@ -96,7 +96,8 @@ def test_damage_is_counted_and_decoding_goes_on(tmp_path: Path) -> None:
 
     assert tally.corrupt + tally.errors > 0
     assert tally.frames == len(frames) >= 17
-    assert [n for n in _numbers(frames) if n < 6 or n >= 12] == [0, 1, 2, 3, 4, 5, 12, 13, 14, 15, 16, 17]
+    sound = [frame for frame in frames if not 6 <= frame.index < 12]
+    assert _numbers(sound) == [frame.index for frame in sound] == [*range(6), *range(12, 18)]
 
 
 def test_a_refused_packet_leaves_a_gap_in_the_indices_and_no_shift(tmp_path: Path) -> None:
@@ -132,12 +133,13 @@ def test_nothing_decodable_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("decoder", ["pyav", "ffmpeg"])
 def test_a_change_of_size_in_mid_stream_is_an_error_that_names_the_pts(decoder: str, tmp_path: Path) -> None:
-    parts = [make_clip(tmp_path / f"{k}.ts", frames=6, width=w, pts=range(6 * k, 6 * k + 6)) for k, w in ((0, 64), (1, 96))]
+    narrow = make_clip(tmp_path / "0.ts", width=64, pts=range(6))
+    wide = make_clip(tmp_path / "1.ts", width=96, pts=range(6, 12))
     joined = tmp_path / "joined.ts"
-    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    joined.write_bytes(narrow.read_bytes() + wide.read_bytes())
     frames = []
 
-    with pytest.raises(DecodeError, match=r"the size becomes 96x48 at pts \d+, after 64x48"):
+    with pytest.raises(DecodeError, match=r"become.* at pts \d+, after 64x48"):
         for frame in open_source(probe(joined), decoder=decoder).frames(WHOLE):
             frames.append(frame)
 

@@ -86,6 +86,16 @@ def test_frames_and_times_of_every_codec_come_back_exactly(codec: str, tmp_path:
     assert shown == list(range(len(UNEVEN)))
 
 
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("count", [1, 2, 3, 40])
+def test_a_segment_may_have_any_number_of_frames(count: int, codec: str, tmp_path: Path) -> None:
+    """x265 gives uninitialised decoding times for one and two frames: the sink must not pass them on."""
+    spec = make_spec(codec, name=CODECS[codec].formats[0], time_base=Fraction(1, 25))
+    written = write(tmp_path / "a.nut", spec, list(range(count))).close()
+    assert written.frames == count
+    assert times(tmp_path / "a.nut") == [Fraction(number, 25) for number in range(count)]
+
+
 @pytest.mark.parametrize("time_base", [Fraction(1, 25), Fraction(1001, 30000), Fraction(1, 10**6), Fraction(1, 15360)])
 @pytest.mark.parametrize("codec", ["h264", "prores"])
 def test_any_time_base_is_kept(codec: str, time_base: Fraction, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ The results are read with PyAV alone (`tests.media`).
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -194,7 +195,7 @@ def test_copied_packets_are_the_same_bytes_at_the_same_times(suffix: str, tmp_pa
         assert copied(source, kind, number)
     assert made.warnings == ()
     with av.open(str(source)) as file:
-        counted = {index: 0 for index in (s.index for s in file.streams if s.type in ("audio", "subtitle"))}
+        counted = dict.fromkeys((s.index for s in file.streams if s.type in ("audio", "subtitle")), 0)
         for packet in file.demux():
             if packet.size and packet.stream_index in counted:
                 counted[packet.stream_index] += 1
@@ -278,24 +279,54 @@ def test_a_cover_stays_a_cover(old: str, new: str, tmp_path: Path) -> None:
     assert cover(source) == cover(tmp_path / f"out{new}")
 
 
-@pytest.mark.parametrize(
-    ("old", "codec", "new"),
-    [(".mkv", "srt", ".mp4"), (".mkv", "ass", ".mov"), (".mp4", "mov_text", ".mkv"), (".mp4", "mov_text", ".webm")],
-)
-def test_text_subtitles_are_converted_with_their_times(old: str, codec: str, new: str, tmp_path: Path) -> None:
-    source = make_clip(tmp_path / f"in{old}", subtitles=[codec], frames=12)
-    upscale(source, tmp_path / f"out{new}")
+ASS = """[Script Info]
+ScriptType: v4.00+
+[V4+ Styles]
+Format: Name, Fontname, Fontsize
+Style: Default,Arial,16
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+Dialogue: 0,0:00:00.00,0:00:00.20,Default,,0,0,0,,first {\\i1}line{\\i0}
+Dialogue: 0,0:00:00.24,0:00:00.40,Default,,0,0,0,,second line
+"""
 
-    def shown(path: Path) -> list[tuple[Fraction, str]]:
-        found = []
-        with av.open(str(path)) as file:
-            for packet in file.demux(file.streams.subtitles[0]):
-                for line in packet.decode() if packet.size else ():
-                    found.append((packet.pts * packet.time_base, line.dialogue.decode().strip()))
-        return found
 
-    assert [text for _, text in shown(source)] == ["first line", "second line"]
-    assert shown(source) == shown(tmp_path / f"out{new}")
+def with_ass(folder: Path) -> Path:
+    """Give a Matroska file with a picture and an ASS stream, remuxed by PyAV."""
+    (folder / "text.ass").write_text(ASS)
+    clip = make_clip(folder / "bare.mkv")
+    inputs = (av.open(str(clip)), av.open(str(folder / "text.ass")))
+    with inputs[0], inputs[1], av.open(str(folder / "in.mkv"), "w") as out:
+        streams = (inputs[0].streams.video[0], inputs[1].streams.subtitles[0])
+        made = [out.add_stream_from_template(stream, opaque=True) for stream in streams]
+        for source, stream, target in zip(inputs, streams, made, strict=True):
+            for packet in source.demux(stream):
+                if packet.size:
+                    packet.stream = target
+                    out.mux(packet)
+    return folder / "in.mkv"
+
+
+def texts(path: Path) -> list[tuple[Fraction, str]]:
+    """Give time and plain text of every subtitle that shows something."""
+    found = []
+    with av.open(str(path)) as file:
+        for packet in file.demux(file.streams.subtitles[0]):
+            for line in packet.decode() if packet.size else ():
+                plain = re.sub(r"\{[^}]*\}", "", line.dialogue.decode()).strip()
+                found.append((packet.pts * packet.time_base, plain))
+    return found
+
+
+@pytest.mark.parametrize(("codec", "old"), [("srt", ".mkv"), ("ass", ".mkv"), ("mov_text", ".mp4")])
+@pytest.mark.parametrize("new", [".mp4", ".mov", ".mkv", ".webm"])
+def test_text_subtitles_keep_words_and_times_in_every_container(codec: str, old: str, new: str, tmp_path: Path) -> None:
+    source = with_ass(tmp_path) if codec == "ass" else make_clip(tmp_path / f"in{old}", subtitles=[codec])
+    made = upscale(source, tmp_path / f"out{new}")
+    expected = [(Fraction(0), "first line"), (Fraction(6, 25), "second line")]
+    assert texts(source) == expected
+    assert texts(tmp_path / f"out{new}") == expected
+    assert made.warnings == ()
 
 
 def test_a_span_starts_at_zero_with_the_sound_that_belongs_to_it(tmp_path: Path) -> None:
