@@ -28,12 +28,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from vsr.core.frame import ColorSpec, Frame, pixel_format
 from vsr.core.media import WHOLE, OutputSpec
 from vsr.core.presets import resolve
-from vsr.engines import registry
-from vsr.engines.base import Batch, Key
+from vsr.engines import registry, weights
+from vsr.engines.archs import espcn
 from vsr.engines.device import cores, use_threads
 from vsr.engines.torchvision_stub import ensure_torchvision
 from vsr.io import ffmpeg
@@ -84,7 +86,7 @@ def looped(folder: Path, width: int, height: int, frames: int) -> Path:
 def compact(folder: Path) -> Path:
     """Write a SRVGGNetCompact 32x8 x4 checkpoint; its residual is small, so that the picture stays a picture."""
     ensure_torchvision()
-    from spandrel.architectures.Compact import SRVGGNetCompact
+    from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
 
     torch.manual_seed(0)
     net = SRVGGNetCompact(num_in_ch=3, num_out_ch=3, num_feat=32, num_conv=8, upscale=4, act_type="prelu")
@@ -96,13 +98,30 @@ def compact(folder: Path) -> Path:
     return path
 
 
+def plain_network(model: str, scale: int) -> Callable[[Tensor], Tensor]:
+    """Give the network as a script would run it: (B, C, H, W) in float32, torch's default memory layout."""
+    if model.endswith(".pth"):
+        ensure_torchvision()
+        from spandrel import ModelLoader
+
+        return ModelLoader(device="cpu").load_from_file(model).model.eval()
+    card = registry.choose(model, float(scale)).card
+    net = espcn.load(weights.load(weights.find(card)).state, scale=scale).eval()
+
+    def run(pictures: Tensor) -> Tensor:
+        base = F.conv2d(F.pad(pictures, (2, 2, 2, 2), mode="replicate"), net.base)
+        return F.pixel_shuffle(base + net.body(pictures), scale)
+
+    return run
+
+
 def naive(clip: Path, out: Path, model: str, scale: int, frames: int) -> None:
     """Decode to RGB through a pipe, float32 (3, H, W) through the network, RGB through a pipe into x264."""
     program = str(ffmpeg.program())
     info = probe(clip)
     width, height = info.video.width, info.video.height
-    choice = registry.choose(model, float(scale), None)
-    engine = registry.open_engine(choice.reference, scale=scale, device="cpu", precision="fp32")
+    network = plain_network(model, scale)
+    is_luma = not model.endswith(".pth")
     use_threads(cores())
     raw = ("-f", "rawvideo", "-pix_fmt", "rgb24")
     reader = subprocess.Popen(
@@ -120,9 +139,8 @@ def naive(clip: Path, out: Path, model: str, scale: int, frames: int) -> None:
             rgb = np.frombuffer(codes, np.uint8).reshape(height, width, 3).astype(np.float32) / 255
             tensor = torch.from_numpy(rgb.transpose(2, 0, 1).copy())
             # A luma network is run on R, G and B: that is how RGB scripts use one.
-            windows = tensor[:, None, None] if choice.card.domain == "y" else tensor[None, None]
-            keys = tuple(Key(frame=0, seed=0) for _ in windows)
-            result = engine.restore(Batch(frames=windows, keys=keys)).reshape(3, height * scale, width * scale)
+            result = network(tensor[:, None] if is_luma else tensor[None])
+            result = result.reshape(3, height * scale, width * scale)
             restored = (result.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous()
             writer.stdin.write(restored.numpy().tobytes())
     writer.stdin.close()
@@ -168,6 +186,8 @@ def child(variant: str, clip: Path, out: Path, model: str, scale: int, frames: i
 
 def measured(arguments: str) -> dict[str, float]:
     variant, clip, out, model, scale, frames = json.loads(arguments)
+    plain_network(model, scale)  # imports and first reads are nobody's, and would weigh more on fewer frames
+    registry.open_engine(registry.choose(model, float(scale)).reference, scale=scale).close()
     works: dict[str, Callable[[], None]] = {
         "naive": lambda: naive(Path(clip), Path(out), model, scale, frames),
         "serial fp32": lambda: serial(Path(clip), Path(out), model, scale, "fp32"),

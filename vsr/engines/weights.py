@@ -188,3 +188,14 @@ def _refused(path: Path, reason: str) -> UnsafeWeights | WeightsCorrupt:
 def _broken(path: Path, reason: object) -> WeightsCorrupt:
     log.debug("cannot load %s: %s", path, reason)
     return WeightsCorrupt(f"{path} is truncated or no weight file", hint="Fetch the file again.")
+
+
+def unwrapped(state: Mapping[str, object]) -> Mapping[str, object]:
+    """Take off what trainers wrap a state dict in: `params_ema` before `params`, `state_dict`; `module.` of names."""
+    for wrapper in ("params_ema", "params", "state_dict"):
+        inner = state.get(wrapper)
+        if isinstance(inner, Mapping):
+            return unwrapped(inner)
+    if state and all(key.startswith("module.") for key in state):
+        return {key.removeprefix("module."): value for key, value in state.items()}
+    return state

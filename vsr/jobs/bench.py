@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -115,8 +116,10 @@ def _alone(job: Job, folder: Path) -> tuple[StageCost, ...]:
     restorer = stages.open_restorer(job, engine)
     read, windows = _timed(lambda: _take(stages.chunk_windows(job, chunk, source, DecodeTally()), chunk.frames))
     restorer.restore([windows[0]])  # warm up
-    infer, pictures = _timed(lambda: [restorer.restore([window])[0] for window in windows])
-    write, made = _timed(lambda: [stages.to_output(job, picture) for picture in pictures])
+    # One result at a time, as in the pipeline: keeping them all would measure fresh memory.
+    infer, picture = _timed(lambda: _last(restorer.restore([window])[0] for window in windows))
+    write, _ = _timed(lambda: _last(stages.to_output(job, picture) for _ in windows))
+    made = [dataclasses.replace(stages.to_output(job, picture), pts=window.center.pts) for window in windows]
     encode, _ = _timed(lambda: _encode(job, made, folder / "alone.nut"))
     engine.close()
     count, workers = len(frames), job.compute.workers
@@ -137,6 +140,11 @@ def _alone(job: Job, folder: Path) -> tuple[StageCost, ...]:
 
 def _take(items: Iterator[T], count: int) -> list[T]:
     return [item for item, _ in zip(items, range(count), strict=False)]
+
+
+def _last(items: Iterator[T]) -> T:
+    """Go through the items, holding one at a time; give the last."""
+    return deque(items, maxlen=1)[0]
 
 
 def _timed(work: Callable[[], T]) -> tuple[tuple[float, float], T]:

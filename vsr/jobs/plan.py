@@ -50,7 +50,8 @@ def plan(source: Path, destination: Path | None, resolved: Resolved, *, report: 
     output = _output(info, settings, where, color, size)
     streams = containers.plan_streams(info, where.container) if where.kind == "video" else ()
     compute = _compute(info, settings, choice)
-    warnings = (*info.warnings, *_losses(info, streams, where))
+    lost = codecs.format_losses(info.video.pixel_format, output.pixel_format)
+    warnings = (*info.warnings, *lost, *_losses(info, streams, where))
     job = Job(
         source=info,
         color=color,

@@ -123,7 +123,7 @@ def test_the_tuned_allocator_maps_large_activations_only_once() -> None:
         "import resource, sys\nfrom vsr.engines.device import tune_allocator, use_threads\n"
         "if sys.argv[1] == 'tuned':\n    assert tune_allocator()\n"
         "import torch\nuse_threads(1)\n"
-        "def run():\n    return torch.ones(6 << 20).mul(2).sum().item()\n"
+        "def run():\n    return torch.ones(12 << 20).mul(2).sum().item()\n"
         "for _ in range(12): run()\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "for _ in range(8): run()\n"

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vsr.core.card import ModelCard
-from vsr.filters import BICUBIC, phase_kernel
+from vsr.filters import BICUBIC, phase_kernel, shuffle
 
 
 class Espcn(nn.Module):
@@ -43,9 +43,9 @@ class Espcn(nn.Module):
         first = self.body[0]
         assert isinstance(first, nn.Conv2d)
         residual = self.body(centre.to(first.weight.dtype, memory_format=torch.channels_last))
-        padded = F.pad(centre, (2, 2, 2, 2), mode="replicate")
+        padded = F.pad(centre, (2, 2, 2, 2), mode="replicate").to(memory_format=torch.channels_last)
         base = F.conv2d(padded, self.base.to(centre.dtype), groups=self.channels)
-        return F.pixel_shuffle(base + residual.to(base.dtype), self.scale)
+        return shuffle(base + residual.to(base.dtype), self.scale)
 
 
 def load(state: Mapping[str, Tensor], *, scale: int, channels: int = 1) -> Espcn:
