@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -116,10 +116,13 @@ def _alone(job: Job, folder: Path) -> tuple[StageCost, ...]:
     restorer = stages.open_restorer(job, engine)
     read, windows = _timed(lambda: _take(stages.chunk_windows(job, chunk, source, DecodeTally()), chunk.frames))
     restorer.restore([windows[0]])  # warm up
-    # One result at a time, as in the pipeline: keeping them all would measure fresh memory.
-    infer, picture = _timed(lambda: _last(restorer.restore([window])[0] for window in windows))
-    write, _ = _timed(lambda: _last(stages.to_output(job, picture) for _ in windows))
-    made = [dataclasses.replace(stages.to_output(job, picture), pts=window.center.pts) for window in windows]
+    infer, write, made = (0.0, 0.0), (0.0, 0.0), []
+    for window in windows:  # one result at a time, as in the pipeline: keeping them all would measure fresh memory
+        took, (picture,) = _timed(partial(restorer.restore, [window]))
+        infer = (infer[0] + took[0], infer[1] + took[1])
+        took, frame = _timed(partial(stages.to_output, job, picture))
+        write = (write[0] + took[0], write[1] + took[1])
+        made.append(frame)
     encode, _ = _timed(lambda: _encode(job, made, folder / "alone.nut"))
     engine.close()
     count, workers = len(frames), job.compute.workers
@@ -140,11 +143,6 @@ def _alone(job: Job, folder: Path) -> tuple[StageCost, ...]:
 
 def _take(items: Iterator[T], count: int) -> list[T]:
     return [item for item, _ in zip(items, range(count), strict=False)]
-
-
-def _last(items: Iterator[T]) -> T:
-    """Go through the items, holding one at a time; give the last."""
-    return deque(items, maxlen=1)[0]
 
 
 def _timed(work: Callable[[], T]) -> tuple[tuple[float, float], T]:
