@@ -22,7 +22,7 @@ from vsr.pipeline.pictures import pictures
 HERE = Path(__file__).resolve().parent
 OUT = HERE.parent / "out"
 FRAME = 30
-CROP = (130, 480, 300, 640)  # top, height, left, width of the part shown, in pixels of the result
+CROP = (150, 360, 430, 480)  # top, height, left, width of the part shown, in pixels of the result
 
 
 def rgb(path: Path, index: int) -> Tensor:

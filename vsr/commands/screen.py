@@ -35,19 +35,19 @@ SILENCE_S = 60.0  # a log of a long job still shows that it lives
 def open_screen(*, as_json: bool, quiet: bool, verbose: int) -> Iterator[Report]:
     """Give the screen that fits the streams and the flags; it is cleared away at the end, whatever happens."""
     console = Console(stderr=True, highlight=False)
-    _log_to(console, quiet=quiet, verbose=verbose)
-    if as_json:
-        yield JsonLines()
-    elif quiet:
-        yield silent
-    elif console.is_terminal:
-        live = Live(console)
-        try:
-            yield live
-        finally:
-            live.close()
-    else:
-        yield PlainLines()
+    with _logging_to(console, quiet=quiet, verbose=verbose):
+        if as_json:
+            yield JsonLines()
+        elif quiet:
+            yield silent
+        elif console.is_terminal:
+            live = Live(console)
+            try:
+                yield live
+            finally:
+                live.close()
+        else:
+            yield PlainLines()
 
 
 class JsonLines:
@@ -151,8 +151,9 @@ def _show_summary(event: Summary) -> None:
     click.echo("\n".join([click.style(first, fg="green", bold=True), *rest]))
 
 
-def _log_to(console: Console, *, quiet: bool, verbose: int) -> None:
-    """Send the library's log to stderr, through the console so that it does not tear the live line."""
+@contextmanager
+def _logging_to(console: Console, *, quiet: bool, verbose: int) -> Iterator[None]:
+    """Send the library's log to stderr, through the console so that it does not tear the live line; then as before."""
     level = logging.ERROR if quiet else {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
     handler: logging.Handler
     if console.is_terminal:
@@ -161,5 +162,11 @@ def _log_to(console: Console, *, quiet: bool, verbose: int) -> None:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     log = logging.getLogger("vsr")
+    before, usual = list(log.handlers), log.level
     log.handlers[:] = [handler]
     log.setLevel(level)
+    try:
+        yield
+    finally:
+        log.handlers[:] = before
+        log.setLevel(usual)

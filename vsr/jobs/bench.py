@@ -65,12 +65,12 @@ def bench(source: Path | None, settings: dict[str, object], report: Report = sil
     with tempfile.TemporaryDirectory(prefix="vsr-bench-") as folder:
         clip = source or synthetic(Path(folder) / "clip.mkv", width=640, height=360, frames=96)
         job = plan(clip, Path(folder) / "result.mkv", resolve(settings))
-        costs = _alone(job, Path(folder))
+        costs = _alone(job, Path(folder)) if job.compute.device == "cpu" else ()
         summary = run(job, report)
     line = f"{job.source.video.width}x{job.source.video.height} -> {job.output.width}x{job.output.height}"
     return BenchResult(
         description=f"{line}, {job.card.id} {job.compute.precision} on {job.compute.device}, {job.output.encoder}",
-        stages=costs,
+        stages=costs or _together(summary),
         summary=summary,
     )
 
@@ -138,6 +138,19 @@ def _alone(job: Job, folder: Path) -> tuple[StageCost, ...]:
             capacity_fps=threads[name] * count / wall if wall > 0 else float("inf"),
         )
         for name, (wall, cpu) in costs.items()
+    )
+
+
+def _together(summary: Summary) -> tuple[StageCost, ...]:
+    """Give the stages as they were in the pipeline: on a GPU they cannot be run one by one in this thread."""
+    return tuple(
+        StageCost(
+            name=load.name,
+            wall_ms=1000 * load.busy_s / max(1, load.items),
+            cpu_ms=1000 * load.cpu_s / max(1, load.items),
+            capacity_fps=load.capacity,
+        )
+        for load in summary.stages
     )
 
 

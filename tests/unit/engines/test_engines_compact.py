@@ -16,7 +16,9 @@ def reference(scale: int, features: int = 16, depth: int = 3, activation: str = 
     from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
 
     torch.manual_seed(scale)
-    net = SRVGGNetCompact(num_in_ch=3, num_out_ch=3, num_feat=features, num_conv=depth, upscale=scale, act_type=activation)
+    net = SRVGGNetCompact(
+        num_in_ch=3, num_out_ch=3, num_feat=features, num_conv=depth, upscale=scale, act_type=activation
+    )
     return net.eval()
 
 
