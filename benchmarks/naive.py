@@ -22,7 +22,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -31,8 +30,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vsr.core.frame import ColorSpec, Frame, pixel_format
-from vsr.core.media import WHOLE, OutputSpec
+from vsr.core.frame import Frame, pixel_format
+from vsr.core.media import WHOLE
 from vsr.core.presets import resolve
 from vsr.engines import registry, weights
 from vsr.engines.archs import espcn
@@ -43,12 +42,12 @@ from vsr.io.base import DecodeTally
 from vsr.io.decode import open_source
 from vsr.io.encode import PyavSink
 from vsr.io.probe import probe
+from vsr.jobs.bench import clip_spec
 from vsr.jobs.plan import plan
 from vsr.jobs.run import run
 from vsr.pipeline import chunk as stages
 
 DEMO = Path(__file__).resolve().parent.parent / "demo" / "bunny.mp4"
-BT709 = ColorSpec(matrix="bt709", range="tv", primaries="bt709", transfer="bt709", siting="left")
 
 
 def looped(folder: Path, width: int, height: int, frames: int) -> Path:
@@ -62,19 +61,7 @@ def looped(folder: Path, width: int, height: int, frames: int) -> Path:
         chroma.append([cv2.resize(plane, half, interpolation=cv2.INTER_AREA) for plane in planes[1:]])
     there_and_back = list(range(len(luma))) + list(range(len(luma) - 2, 0, -1))
     path = folder / f"clip{width}-{frames}.mkv"
-    spec = OutputSpec(
-        codec="h264",
-        encoder="libx264",
-        options=(("preset", "veryfast"), ("crf", "18")),
-        width=width,
-        height=height,
-        pixel_format="yuv420p",
-        color=BT709,
-        tags=BT709,
-        time_base=Fraction(1, 1000),
-        rate=Fraction(25),
-    )
-    sink = PyavSink(path, spec)
+    sink = PyavSink(path, clip_spec(width, height))
     for index in range(frames):
         at = there_and_back[index % len(there_and_back)]
         planes = (luma[at], *chroma[at])

@@ -75,9 +75,9 @@ def bench(source: Path | None, settings: dict[str, object], report: Report = sil
     )
 
 
-def synthetic(path: Path, *, width: int, height: int, frames: int) -> Path:
-    """Write a clip of moving texture: a smooth random field that pans, with a little noise, as a camera gives."""
-    spec = OutputSpec(
+def clip_spec(width: int, height: int) -> OutputSpec:
+    """Give the specification of a test clip: H.264, 8 bit 4:2:0, BT.709, times in milliseconds."""
+    return OutputSpec(
         codec="h264",
         encoder="libx264",
         options=(("preset", "veryfast"), ("crf", "18")),
@@ -89,11 +89,15 @@ def synthetic(path: Path, *, width: int, height: int, frames: int) -> Path:
         time_base=Fraction(1, 1000),
         rate=Fraction(25),
     )
+
+
+def synthetic(path: Path, *, width: int, height: int, frames: int) -> Path:
+    """Write a clip of moving texture: a smooth random field that pans, with a little noise, as a camera gives."""
     rng = np.random.default_rng(0)
     small = rng.integers(40, 216, ((height + frames) // 8 + 2, (width + 2 * frames) // 8 + 2))
     field = np.kron(small, np.ones((8, 8))).astype(np.float32)
     chroma = np.full((-(-height // 2), -(-width // 2)), 128, np.uint8)
-    sink = PyavSink(path, spec)
+    sink = PyavSink(path, clip_spec(width, height))
     try:
         for index in range(frames):
             luma = field[index : index + height, 2 * index : 2 * index + width] + rng.normal(0, 2, (height, width))

@@ -22,7 +22,7 @@ from vsr.core.frame import ColorSpec, pixel_format
 from vsr.core.job import Chunk, Compute, Destination, Job
 from vsr.core.media import MediaInfo, OutputSpec, Span, StreamPlan
 from vsr.core.settings import Resolved, Settings
-from vsr.engines import device, registry
+from vsr.engines import device, registry, trial
 from vsr.io import codecs, containers
 from vsr.io.probe import probe
 from vsr.jobs.destination import destination as decide_destination
@@ -199,14 +199,14 @@ def _compute(info: MediaInfo, settings: Settings, choice: registry.Choice) -> Co
     is_cpu = chosen == "cpu"
     if is_cpu:
         device.tune_allocator()
-    precision = device.choose_precision(card, choice.reference, choice.scale, chosen, engine.precision)
+    precision = trial.choose_precision(card, choice.reference, choice.scale, chosen, engine.precision)
     # Small pictures do not fill a GPU one at a time; on a CPU batches leave the cache and lose.
     batch = engine.batch or (1 if is_cpu or video.width * video.height > 960 * 540 else 4)
     workers = (engine.workers or device.cores()) if is_cpu else 1
     tile = engine.tile
     if tile is None and card.tiling != "never":
         size = (video.height, video.width)
-        tile = device.choose_tile(card, choice.reference, choice.scale, chosen, precision, size, batch * workers)
+        tile = trial.choose_tile(card, choice.reference, choice.scale, chosen, precision, size, batch * workers)
     return Compute(device=chosen, precision=precision, batch=batch, tile=tile, workers=workers)
 
 

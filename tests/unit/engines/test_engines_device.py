@@ -13,7 +13,7 @@ from torch import Tensor
 from tests.engines import IdentityEngine, card
 from vsr.core.card import Precision
 from vsr.core.errors import DeviceError, IncompatibleModel, NoDevice
-from vsr.engines import device
+from vsr.engines import device, trial
 from vsr.engines.base import Batch, Engine
 
 without_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
@@ -33,7 +33,7 @@ class Timed(IdentityEngine):
 
 def fastest(engines: dict[Precision, Engine], on: str = "cpu") -> Precision:
     facts = card("t", domain="y", dtypes=("fp32", "bf16", "fp16"))
-    return device.fastest_precision(engines.__getitem__, facts, on)
+    return trial.fastest_precision(engines.__getitem__, facts, on)
 
 
 def test_the_faster_precision_is_taken_when_it_is_right() -> None:
@@ -60,16 +60,16 @@ def test_fp16_is_not_even_opened_on_a_cpu() -> None:
 
 def test_a_wanted_precision_is_taken_as_it_is_or_refused() -> None:
     facts = card("t", dtypes=("fp32", "bf16"))
-    assert device.choose_precision(facts, "t", 2, "cpu", "bf16") == "bf16"
+    assert trial.choose_precision(facts, "t", 2, "cpu", "bf16") == "bf16"
     with pytest.raises(IncompatibleModel, match="does not run in bf16"):
-        device.choose_precision(card("t"), "t", 2, "cpu", "bf16")
+        trial.choose_precision(card("t"), "t", 2, "cpu", "bf16")
 
 
 def test_auto_runs_the_self_test_of_a_real_model() -> None:
     from vsr.engines import registry
 
     choice = registry.choose("lanczos", 2)
-    assert device.choose_precision(choice.card, choice.reference, 2, "cpu") == "fp32"
+    assert trial.choose_precision(choice.card, choice.reference, 2, "cpu") == "fp32"
 
 
 def test_cpu_is_always_there() -> None:
