@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
+import struct
+import tempfile
+import zlib
+from pathlib import Path
 
 import pytest
 import torch
 
+from tests.fidelity import compare
 from tests.media import damage, make_clip, make_images, make_sound, truncate
 
 
@@ -106,12 +112,45 @@ def test_output_folder_missing(tmp_path, vsr):
     says(vsr("upscale", clip, "-o", tmp_path / "no" / "out.mp4", "-m", "nearest"), 6, "no")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere; the check below runs as any user")
-def test_output_folder_read_only(tmp_path, vsr):
+def test_output_folder_read_only(tmp_path, vsr, monkeypatch):
     clip = make_clip(tmp_path / "in.mp4", frames=2)
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
+    if os.geteuid() == 0:  # root may write anywhere: the system's answer to anybody else stands in
+        make = tempfile.TemporaryFile
+
+        def refuse(*args, dir=None, **named):
+            if Path(dir) == locked:
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return make(*args, dir=dir, **named)
+
+        monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     says(vsr("upscale", clip, "-o", locked / "out.mp4", "-m", "nearest"), 6, "locked")
+    assert list(locked.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_cover_art_is_never_the_video(tmp_path, vsr, place):
+    clip = make_clip(tmp_path / "in.mp4", frames=6, cover=place, audio=1)
+    out = tmp_path / "out.mp4"
+    ended = vsr("upscale", clip, "-o", out, "-m", "nearest", "-q")
+    assert ended.code == 0, ended.err
+    assert compare(clip, out) == []
+    import av
+
+    with av.open(str(out)) as result:
+        covers = [s for s in result.streams.video if s.disposition & av.stream.Disposition.attached_pic]
+        assert len(covers) == 1 and len(result.streams.video) == 2
+
+
+def test_image_that_claims_no_pixels(tmp_path, vsr):
+    def part(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 0, 5, 8, 2, 0, 0, 0)
+    empty = tmp_path / "empty.png"
+    empty.write_bytes(b"\x89PNG\r\n\x1a\n" + part(b"IHDR", header) + part(b"IDAT", b"") + part(b"IEND", b""))
+    says(vsr("upscale", empty), 3, "empty.png")
 
 
 def test_output_is_input(tmp_path, vsr):

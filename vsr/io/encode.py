@@ -17,7 +17,6 @@ from pathlib import Path
 import av
 import av.logging
 import numpy as np
-from av.codec.codec import UnknownCodecError
 from av.container import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
@@ -27,7 +26,6 @@ from vsr.core.frame import ColorSpec, Frame, pixel_format
 from vsr.core.media import OutputSpec
 from vsr.io.atomic import translate
 from vsr.io.base import Written
-from vsr.io.codecs import CODECS, Options, encoder_options
 from vsr.io.tags import MATRICES, PRIMARIES, RANGES, SITINGS, TRANSFERS, number
 
 # FFmpeg's ffv1 takes 8-bit RGB only interleaved; the frame travels planar like every other.
@@ -35,7 +33,6 @@ _PACKED = {("ffv1", "gbrp"): "bgr0", ("ffv1", "gbrap"): "bgra"}
 _FALLBACK_RATE = Fraction(25)  # a hint for rate control where the source has none; timing is by pts alone
 _DEEPEST_REORDERING = 16  # frames: the decoded picture buffer of H.264 (table A-1) and H.265 (A.4.2) holds no more
 _WRITE_BYTES = 1 << 20
-_EXTRA_ENCODERS = ("h264_nvenc", "hevc_nvenc", "av1_nvenc")
 
 
 class PyavSink:
@@ -128,7 +125,7 @@ class PyavSink:
 
     def _open(self, first: int) -> None:
         spec = self._spec
-        _hush(spec.encoder)
+        hush(spec.encoder)
         self._shift = max(0, -first)  # NUT holds no negative pts; `mux` takes times from the job, not from here
         self._file = self._path.open("wb")
         self._container = av.open(
@@ -182,13 +179,6 @@ class PyavSink:
 def segment_format(encoder: str) -> str:
     """Give FFmpeg's name of the container that segments by `encoder` are written in."""
     return "mov" if encoder == "prores_ks" else "nut"
-
-
-def usable_encoders() -> dict[str, str]:
-    """Give `ok`, or the encoder's own words, for every encoder that vsr may use: each is opened and encodes a frame."""
-    names = {rule.encoder: rule.name for rule in CODECS.values()}
-    names |= {name: name.partition("_")[0] for name in _EXTRA_ENCODERS}
-    return {encoder: _tried(encoder, codec) for encoder, codec in names.items()}
 
 
 def tag(target: VideoCodecContext | av.VideoFrame, tags: ColorSpec) -> None:
@@ -268,18 +258,18 @@ def _refuse_unused(context: VideoCodecContext, spec: OutputSpec) -> None:
 
 def _words(spec: OutputSpec) -> str:
     """Open the encoder once more, listening: FFmpeg's log is off otherwise, since its callback takes Python's lock."""
-    with _listening() as said, suppress(av.FFmpegError):  # it failed before: what it says is all that is wanted
+    with listening() as said, suppress(av.FFmpegError):  # it failed before: what it says is all that is wanted
         context = av.CodecContext.create(spec.encoder, "w")
         assert isinstance(context, VideoCodecContext)
         context.width, context.height, context.pix_fmt = spec.width, spec.height, encoder_format(spec)
         context.time_base, context.framerate = spec.time_base, spec.rate or _FALLBACK_RATE
         context.options = dict(spec.options)
         context.open()
-    return _joined(said)
+    return joined(said)
 
 
 @contextmanager
-def _listening() -> Iterator[list[tuple[int, str, str]]]:
+def listening() -> Iterator[list[tuple[int, str, str]]]:
     level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)
     try:
@@ -289,35 +279,11 @@ def _listening() -> Iterator[list[tuple[int, str, str]]]:
         av.logging.set_level(level)
 
 
-def _joined(said: list[tuple[int, str, str]]) -> str:
+def joined(said: list[tuple[int, str, str]]) -> str:
     return "; ".join(dict.fromkeys(text.strip() for _, _, text in said))
 
 
-def _tried(encoder: str, codec: str) -> str:
-    name = CODECS[codec].formats[0]
-    options: Options = ()
-    if encoder == CODECS[codec].encoder:
-        options = encoder_options(
-            codec, crf=None, preset=None, threads=1, keyframe_interval=1, color=ColorSpec(), pixel_format=name
-        )
-    _hush(encoder)
-    with _listening() as said:
-        try:
-            context = av.CodecContext.create(encoder, "w")
-            assert isinstance(context, VideoCodecContext)
-            context.width, context.height, context.pix_fmt = 256, 144, name
-            context.time_base, context.framerate, context.options = Fraction(1, 25), Fraction(25), dict(options)
-            picture = av.VideoFrame(256, 144, name)
-            picture.pts, picture.time_base = 0, Fraction(1, 25)
-            packets = [*context.encode(picture), *context.encode(None)]
-        except av.FFmpegError as error:
-            return _joined(said) or str(error.strerror)
-        except UnknownCodecError:
-            return "not in this FFmpeg"
-    return "ok" if len(packets) == 1 else f"returned {len(packets)} packets for one frame"
-
-
-def _hush(encoder: str) -> None:
+def hush(encoder: str) -> None:
     """SVT-AV1 writes its banner to stderr from C; it is asked not to where it can be asked at all."""
     if encoder == "libsvtav1":
         os.environ.setdefault("SVT_LOG", "0")

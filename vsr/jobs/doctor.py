@@ -10,7 +10,7 @@ from vsr import __version__
 from vsr.core.errors import VsrError
 from vsr.engines import device, registry
 from vsr.engines.weights import verify
-from vsr.io import encode, ffmpeg
+from vsr.io import ffmpeg, hardware
 from vsr.io.versions import libraries
 
 
@@ -26,7 +26,7 @@ class Finding:
 
 def report() -> tuple[Finding, ...]:
     """Look at software, devices, encoders and weights; encoders are really opened, digests really computed."""
-    return (*_software(), *_machine(), *_encoders(), *_models())
+    return (*_software(), *_machine(), *_coders(), *_models())
 
 
 def _software() -> list[Finding]:
@@ -44,10 +44,12 @@ def _machine() -> list[Finding]:
     return [Finding(section="machine", name=name, value=value, ok=ok) for name, value, ok in device.describe()]
 
 
-def _encoders() -> list[Finding]:
+def _coders() -> list[Finding]:
+    tried = (("encoders", hardware.usable_encoders()), ("hardware decoders", hardware.usable_decoders()))
     return [
-        Finding(section="encoders", name=name, value=said, ok=said == "ok" or None)
-        for name, said in encode.usable_encoders().items()
+        Finding(section=section, name=name, value=said, ok=said == "ok" or None)
+        for section, coders in tried
+        for name, said in coders.items()
     ]
 
 
