@@ -67,11 +67,14 @@ def main(args: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # a file name need not be valid in any encoding
     if COMPLETION_VARIABLE in os.environ:
         vsr.main(words, prog_name="vsr", complete_var=COMPLETION_VARIABLE)
-    before = signal.signal(signal.SIGTERM, _terminate)
+    # A closed terminal ends the work as SIGTERM does, unless the user asked for it to go on (nohup).
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else [])]
+    before = {number: signal.signal(number, _terminate) for number in numbers}
     try:
         return _run(words)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, usual in before.items():
+            signal.signal(number, usual)
 
 
 def _run(words: list[str]) -> int:  # noqa: PLR0911 -- one return an outcome

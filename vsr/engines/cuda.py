@@ -44,20 +44,26 @@ def record(engine: Engine, batch: Batch) -> Recording:
     device = batch.frames.device
     side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream(device))
-    with torch.cuda.stream(side):
-        for _ in range(WARM_UP):
-            engine.restore(static)
-    torch.cuda.current_stream(device).wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    # thread_local: other threads (pinned copies, the encoder's lane) may go on talking to CUDA meanwhile.
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        result = engine.restore(static)
+    # The device is set and the stream given, because torch captures on a stream of whatever device came first.
+    with torch.cuda.device(device):
+        with torch.cuda.stream(side):
+            for _ in range(WARM_UP):
+                engine.restore(static)
+        torch.cuda.current_stream(device).wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        # thread_local: other threads (pinned copies, the encoder's lane) may go on talking to CUDA meanwhile.
+        with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
+            result = engine.restore(static)
     return Recording(batch=static, result=result, replay=graph.replay)
 
 
 def graphed(engine: Engine, device: str) -> Engine:
     """Give the engine with recording on CUDA, itself elsewhere."""
-    return Graphed(engine) if device.startswith("cuda") else engine
+    if not device.startswith("cuda"):
+        return engine
+    # torch's default rounds float32 convolutions to TF32's ten bits: 27 codes at 16 bit. fp32 means float32 here.
+    torch.backends.cudnn.allow_tf32 = False
+    return Graphed(engine)
 
 
 class Graphed:

@@ -11,7 +11,10 @@ from torch import Tensor, nn
 
 from vsr.core.errors import OutOfMemory
 
-_NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|bad_alloc|CUDA out of memory")
+_NO_MEMORY = re.compile(
+    r"can't allocate memory|not enough memory|bad_alloc"
+    r"|CUDA out of memory|CUDA error: out of memory|STATUS_ALLOC_FAILED"
+)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -128,6 +129,7 @@ def _alone(job: Job, folder: Path) -> tuple[StageCost, ...]:
         write = (write[0] + took[0], write[1] + took[1])
         made.append(frame)
     encode, _ = _timed(lambda: _encode(job, made, folder / "alone.nut"))
+    restorer.close()
     engine.close()
     count, workers = len(frames), job.compute.workers
     color = (max(0.0, read[0] - decode[0]) + write[0], max(0.0, read[1] - decode[1]) + write[1])
@@ -159,7 +161,7 @@ def _together(summary: Summary) -> tuple[StageCost, ...]:
 
 
 def _take(items: Iterator[T], count: int) -> list[T]:
-    return [item for item, _ in zip(items, range(count), strict=False)]
+    return list(islice(items, count))
 
 
 def _timed(work: Callable[[], T]) -> tuple[tuple[float, float], T]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
+from vsr.core.events import silent
 from vsr.core.job import Chunk, Job
 from vsr.core.media import Span
 from vsr.core.settings import fields
@@ -26,31 +27,22 @@ def estimate(job: Job) -> float:
         VsrError: the sample fails, as the job would.
     """
     sample = _sample(job)
-    frames = sum(chunk.frames for chunk in job.chunks)
-    timed = sample.chunks[0].frames
+    frames, timed = sum(chunk.frames for chunk in job.chunks), sample.chunks[0].frames
     here = Here()
     try:
-        with tempfile.TemporaryDirectory(prefix="vsr-sample-") as work:
-            began = time.perf_counter()
-            marks: list[tuple[float, int]] = []
-            for _ in here.run(sample, sample.chunks, Path(work), lambda event: _mark(marks, event)):
-                pass
-            total = time.perf_counter() - began
+        # The first run pays for opening the model and warming up, as the job will once; the second is the steady rate.
+        first, second = (_timed(here, sample) for _ in range(2))
     finally:
         here.close()
-    # The first frames pay for opening the model and warming up; the slope between ticks is the steady rate.
-    steady = [(t, n) for t, n in marks if n >= 2]
-    if len(steady) >= 2 and steady[-1][1] > steady[0][1]:
-        (t0, n0), (t1, n1) = steady[0], steady[-1]
-        each = (t1 - t0) / (n1 - n0)
-        return total + each * (frames - timed)
-    return total * frames / timed
+    return first + second * (frames - timed) / timed
 
 
-def _mark(marks: list[tuple[float, int]], event: object) -> None:
-    done = getattr(event, "done", None)
-    if isinstance(done, int):
-        marks.append((time.perf_counter(), done))
+def _timed(here: Here, sample: Job) -> float:
+    with tempfile.TemporaryDirectory(prefix="vsr-sample-") as work:
+        began = time.perf_counter()
+        for _ in here.run(sample, sample.chunks, Path(work), silent):
+            pass
+        return time.perf_counter() - began
 
 
 def _sample(job: Job) -> Job:
@@ -104,7 +96,7 @@ def _lines(job: Job, estimated_s: float | None) -> Iterator[str]:
     yield from ("", "[output]")
     yield from _table(codec=out.codec, encoder=out.encoder, width=out.width, height=out.height)
     yield from _table(pixel_format=out.pixel_format, sar=str(out.sar), threads=out.threads)
-    yield "options = { " + ", ".join(f"{_key(k)} = {json.dumps(v)}" for k, v in out.options) + " }"
+    yield "options = { " + ", ".join(f"{_key(k)} = {_string(v)}" for k, v in out.options) + " }"
     yield from _color("output.color", out.tags)
     for stream in job.streams:
         yield from ("", "[[streams]]")
@@ -118,7 +110,7 @@ def _lines(job: Job, estimated_s: float | None) -> Iterator[str]:
             yield f"{item.name} = {_value(value)}  # {job.origins[item.name]}"
     if job.warnings:
         yield from ("", f"# warnings: {len(job.warnings)}")
-        yield from (f"# - {warning}" for warning in job.warnings)
+        yield from (f"# - {' '.join(warning.split())}" for warning in job.warnings)
 
 
 def _color(name: str, color: object) -> Iterator[str]:
@@ -132,14 +124,19 @@ def _table(**values: str | int | float | bool) -> Iterator[str]:
 
 
 def _key(name: str) -> str:
-    return name if name.replace("-", "").replace("_", "").isalnum() else json.dumps(name)
+    return name if name.replace("-", "").replace("_", "").isalnum() else _string(name)
 
 
 def _value(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    # A JSON string is a TOML basic string, but for the DEL character.
-    return repr(value) if isinstance(value, int | float) else json.dumps(str(value)).replace("\x7f", "\\u007f")
+    return repr(value) if isinstance(value, int | float) else _string(str(value))
+
+
+def _string(text: str) -> str:
+    """Give a TOML basic string: a JSON string, but for the DEL character and for bytes that are no character."""
+    whole = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return json.dumps(whole, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _text(rate: Fraction | None) -> str:

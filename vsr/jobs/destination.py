@@ -71,8 +71,12 @@ def _from_path(info: MediaInfo, path: Path, container: str | None) -> Destinatio
     suffix = path.suffix.lower()
     if suffix in _IMAGE_SUFFIXES:
         kind = container if container in IMAGE_CONTAINERS else _IMAGE_SUFFIXES[suffix]
-        if _PATTERN.search(path.name):
-            return _sequence(path.parent, kind, path.name)
+        numbers = _PATTERN.findall(path.name)
+        if len(numbers) > 1:
+            raise UsageError(f"{path.name} has {len(numbers)} places for the frame's number", hint="Keep one %d.")
+        if numbers:
+            before, number, after = _parted(path.name)
+            return _sequence(path.parent, kind, before.replace("%", "%%") + number + after.replace("%", "%%"))
         if info.kind != "image":
             raise UsageError(
                 f"{path} is one image, but {info.path} has {info.frame_count} frames",
@@ -90,6 +94,13 @@ def _from_path(info: MediaInfo, path: Path, container: str | None) -> Destinatio
         )
     # The name is what the user wrote; a container, from a preset maybe, only speaks where the name says nothing.
     return Destination(path=path, kind="video", container=container_of(str(path)))
+
+
+def _parted(name: str) -> tuple[str, str, str]:
+    """Give what stands before the number of a pattern, the number, and what follows."""
+    match = _PATTERN.search(name)
+    assert match is not None
+    return name[: match.start()], match[0], name[match.end() :]
 
 
 def _sequence(folder: Path, container: str | None, pattern: str) -> Destination:

@@ -25,9 +25,14 @@ def target(video: VideoInfo, *, scale: float, width: int | None, height: int | N
     With one of width and height the other follows by the ratio, rounded to the nearest even number; with both, the
     sample aspect ratio changes so that the picture is shown in the same shape.
 
+    `width` and `height` are those of the picture as it is shown: of a source that players turn by a quarter they are
+    swapped, since the result is stored unturned with the same turn in its header.
+
     Raises:
         UsageError: the result would have no pixels.
     """
+    if video.rotation % 180 == 90:
+        width, height = height, width
     if width is None and height is None:
         ratio = Fraction(scale).limit_denominator(1000)
         width, height = round(video.width * ratio), round(video.height * ratio)

@@ -16,7 +16,7 @@ from pathlib import Path
 from vsr import __version__
 from vsr.color.tables import output_color, resolve
 from vsr.core.card import ModelCard
-from vsr.core.errors import UsageError
+from vsr.core.errors import IncompatibleModel, UsageError
 from vsr.core.events import Planned, Report, Warned, silent
 from vsr.core.frame import ColorSpec, pixel_format
 from vsr.core.job import Chunk, Compute, Destination, Job
@@ -66,7 +66,7 @@ def plan(source: Path, destination: Path | None, resolved: Resolved, *, report: 
         streams=streams,
         span=span,
         seed=settings.run.seed,
-        fingerprint=_fingerprint(info, settings, choice.card, output),
+        fingerprint=_fingerprint(info, settings, choice.card, output, compute),
         chunks=_chunks(info, span, choice.card, settings),
         warnings=warnings,
     )
@@ -189,7 +189,12 @@ def _keyframe_interval(rate: Fraction | None) -> int:
 def _losses(info: MediaInfo, streams: Sequence[StreamPlan], where: Destination) -> list[str]:
     if where.kind != "video":
         kinds = sorted({s.kind for s in info.streams if not s.is_cover})
-        return [f"images hold no {', '.join(kinds)}: left out"] if kinds else []
+        said = [f"images hold no {', '.join(kinds)}: left out"] if kinds else []
+        if info.video.rotation:
+            said.append(f"images hold no rotation: they are written unturned ({info.video.rotation} degrees)")
+        if info.video.sar != 1:
+            said.append(f"images hold no sample aspect ratio ({info.video.sar}): they are written with square pixels")
+        return said
     return [f"stream {s.index} is left out: {s.reason}" for s in streams if s.action == "drop"]
 
 
@@ -204,6 +209,8 @@ def _compute(info: MediaInfo, settings: Settings, choice: registry.Choice) -> Co
     batch = engine.batch or (1 if is_cpu or video.width * video.height > 960 * 540 else 4)
     workers = (engine.workers or device.cores()) if is_cpu else 1
     tile = engine.tile
+    if tile is not None and card.tiling == "never":
+        raise IncompatibleModel(f"{card.id} cannot be tiled", hint="Leave out --tile.")
     if tile is None and card.tiling != "never":
         size = (video.height, video.width)
         tile = trial.choose_tile(card, choice.reference, choice.scale, chosen, precision, size, batch * workers)
@@ -251,7 +258,7 @@ def _line(job: Job) -> str:
     )
 
 
-def _fingerprint(info: MediaInfo, settings: Settings, card: ModelCard, output: OutputSpec) -> str:
+def _fingerprint(info: MediaInfo, settings: Settings, card: ModelCard, output: OutputSpec, compute: Compute) -> str:
     """Give a digest of the source's content (sampled), every setting that touches a pixel, model and version."""
     digest = hashlib.sha256()
     for file in info.files or (info.path,):
@@ -260,6 +267,7 @@ def _fingerprint(info: MediaInfo, settings: Settings, card: ModelCard, output: O
             digest.update(f"{size}".encode() + content.read(1 << 20))
             content.seek(max(0, size - (1 << 20)))
             digest.update(content.read())
-    facts = (info.packets, settings.engine, settings.temporal, settings.run.start, settings.run.end, output)
+    ran = (compute.device.partition(":")[0], compute.precision, compute.batch, compute.tile, settings.run.decoder)
+    facts = (info.packets, settings.engine, settings.temporal, settings.run.start, settings.run.end, output, ran)
     digest.update(repr((facts, settings.run.seed, card.id, card.digest, __version__)).encode())
     return digest.hexdigest()

@@ -56,13 +56,10 @@ def run(job: Job, report: Report = silent, executor: Executor | None = None) -> 
         with _work_folder(job.destination.path) as work:
             results = sorted(here.run(job, job.chunks, work, report), key=lambda result: result.index)
             warnings = [*job.warnings, *(w for result in results for w in result.warnings)]
-            frames_in = sum(result.frames for result in results)
-            frames_out, said = _publish(job, results)
+            frames_out, said = _publish(job, results, sum(result.frames for result in results))
             warnings += said
     finally:
         here.close()
-    if frames_in != frames_out:
-        raise JobError(f"{frames_in} frames went in, {frames_out} came out of {job.destination.path}")
     for warning in warnings[len(job.warnings) :]:
         report(Warned(message=warning))
     summary = _summary(job, results, warnings, time.perf_counter() - began, _cpu_seconds() - cpu, frames_out)
@@ -85,8 +82,12 @@ def _work_folder(destination: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _publish(job: Job, results: Sequence[ChunkResult]) -> tuple[int, Sequence[str]]:
-    """Join the chunks under a temporary name, check, rename. Gives the frames of the result and what to say."""
+def _publish(job: Job, results: Sequence[ChunkResult], frames_in: int) -> tuple[int, Sequence[str]]:
+    """Join the chunks under a temporary name, check, rename. Gives the frames of the result and what to say.
+
+    Raises:
+        JobError: not as many frames as went in; the destination is then untouched.
+    """
     where, overwrite = job.destination, job.settings.run.overwrite
     if where.kind == "image":
         (picture,) = sorted(results[0].path.iterdir())
@@ -98,7 +99,9 @@ def _publish(job: Job, results: Sequence[ChunkResult]) -> tuple[int, Sequence[st
             for result in results:
                 for picture in sorted(result.path.iterdir()):
                     picture.rename(target / picture.name)
-            return sum(1 for _ in target.iterdir()), ()
+            frames_out = sum(1 for _ in target.iterdir())
+            _check_count(job, frames_in, frames_out)
+        return frames_out, ()
     with atomic.staged(where.path, overwrite=overwrite) as target:
         joined = mux.join(
             [result.path for result in results],
@@ -112,7 +115,13 @@ def _publish(job: Job, results: Sequence[ChunkResult]) -> tuple[int, Sequence[st
             span=job.span,
             faststart=job.settings.encode.faststart,
         )
+        _check_count(job, frames_in, joined.frames)
     return joined.frames, joined.warnings
+
+
+def _check_count(job: Job, frames_in: int, frames_out: int) -> None:
+    if frames_in != frames_out:
+        raise JobError(f"{frames_in} frames went in, {frames_out} would come out in {job.destination.path}")
 
 
 def _summary(

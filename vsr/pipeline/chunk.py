@@ -7,7 +7,9 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from vsr.color.convert import to_frame
@@ -15,9 +17,11 @@ from vsr.core.errors import ChunkFailed, DecodeError
 from vsr.core.events import StageLoad
 from vsr.core.frame import Frame, Picture, pixel_format
 from vsr.core.job import Chunk, ChunkResult, Job
+from vsr.core.media import MediaInfo, Span
 from vsr.engines import registry
 from vsr.engines.base import Engine
 from vsr.engines.device import tune_allocator, use_threads
+from vsr.engines.memory import memory_errors
 from vsr.filters import KERNELS, LANCZOS
 from vsr.io.base import DecodeTally, Sink, Source, Written
 from vsr.io.decode import open_source
@@ -65,15 +69,17 @@ def run_chunk(job: Job, chunk: Chunk, path: Path, engine: Engine, tick: Tick = l
     began, cpu = time.perf_counter(), time.process_time()
     sys.setswitchinterval(1e-3)  # the default 5 ms lets one busy Python thread starve the others
     threads = 1 if job.compute.device == "cpu" else min(8, job.output.threads)
-    source = open_source(job.source, decoder=job.settings.run.decoder, threads=threads)
+    decoder = open_source(job.source, decoder=job.settings.run.decoder, threads=threads)
+    source = _Counted(source=decoder, span=chunk.span)
     sink = _open_sink(job, path)
     restorer = open_restorer(job, engine)
     tally = DecodeTally()
     encoded: list[int] = []  # pts, in order
 
-    def encode(frame: Frame) -> None:
-        sink.write(frame)
-        encoded.append(frame.pts)
+    def encode(group: list[Frame]) -> None:
+        for frame in group:
+            sink.write(frame)
+            encoded.append(frame.pts)
 
     try:
         with Lanes() as lanes:
@@ -87,13 +93,13 @@ def run_chunk(job: Job, chunk: Chunk, path: Path, engine: Engine, tick: Tick = l
         if not encoded:
             raise DecodeError(f"no frame of {job.source.path} could be decoded: {tally.first_error or 'it is empty'}")
         written = sink.close()
+        warnings = _account(job, chunk, tally, restorer, source.frames_in, encoded, written)
     except BaseException:
         sink.abort()
         shutil.rmtree(path, ignore_errors=True)
         raise
     finally:
         restorer.close()
-    warnings = _account(job, chunk, tally, restorer, encoded, written)
     tick(written.frames, loads)
     return ChunkResult(
         index=chunk.index,
@@ -107,6 +113,24 @@ def run_chunk(job: Job, chunk: Chunk, path: Path, engine: Engine, tick: Tick = l
         stages=loads,
         warnings=warnings,
     )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Counted:
+    """A Source that counts the frames it gives for the chunk itself: the frames that must come out."""
+
+    source: Source
+    span: Span
+    frames_in: int = 0
+
+    @property
+    def info(self) -> MediaInfo:
+        return self.source.info
+
+    def frames(self, span: Span, *, seek: int | None = None, tally: DecodeTally | None = None) -> Iterator[Frame]:
+        for frame in self.source.frames(span, seek=seek, tally=tally):
+            self.frames_in += frame.pts in self.span
+            yield frame
 
 
 def chunk_windows(job: Job, chunk: Chunk, source: Source, tally: DecodeTally) -> Iterator[Window[Picture]]:
@@ -130,41 +154,44 @@ def chunk_windows(job: Job, chunk: Chunk, source: Source, tally: DecodeTally) ->
 
 def to_output(job: Job, picture: Picture) -> Frame:
     """Give a restored Picture as a Frame of the output's format and colours."""
-    return to_frame(
-        picture,
-        pixel_format(job.output.pixel_format),
-        job.output.color,
-        source_format=pixel_format(job.source.video.pixel_format),
-        source_color=job.color,
-        source_size=(job.source.video.height, job.source.video.width),
-    )
+    with memory_errors(f"frame {picture.index} of {job.output.width}x{job.output.height}"):
+        return to_frame(
+            picture,
+            pixel_format(job.output.pixel_format),
+            job.output.color,
+            source_format=pixel_format(job.source.video.pixel_format),
+            source_color=job.color,
+            source_size=(job.source.video.height, job.source.video.width),
+        )
 
 
-def frame_bytes(frame: Frame) -> int:
-    return sum(plane.nbytes for plane in frame.planes)
+def _frames_bytes(group: list[Frame]) -> int:
+    return sum(plane.nbytes for frame in group for plane in frame.planes)
 
 
 def _on_cpu(
     lanes: Lanes, job: Job, chunk: Chunk, source: Source, restorer: Restorer, tally: DecodeTally
-) -> Feed[Frame]:
+) -> Feed[list[Frame]]:
     """Frame-parallel: W workers with one intra-op thread each beat a team that waits at barriers."""
 
-    def produce() -> Iterator[Window[Picture]]:
+    def produce() -> Iterator[list[Window[Picture]]]:
         use_threads(1)
-        return chunk_windows(job, chunk, source, tally)
+        every = chunk_windows(job, chunk, source, tally)
+        while group := list(islice(every, job.compute.batch)):
+            yield group
 
-    def restore(window: Window[Picture]) -> Frame:
-        return to_output(job, restorer.restore([window])[0])
+    def restore(group: list[Window[Picture]]) -> list[Frame]:
+        return [to_output(job, picture) for picture in restorer.restore(group)]
 
-    decoded = lanes.flow("decode", produce, weigh=_window_bytes)
+    decoded = lanes.flow("decode", produce, weigh=_windows_bytes)
     return lanes.map(
-        "infer", restore, decoded, workers=job.compute.workers, setup=lambda: use_threads(1), weigh=frame_bytes
+        "infer", restore, decoded, workers=job.compute.workers, setup=lambda: use_threads(1), weigh=_frames_bytes
     )
 
 
-def _window_bytes(window: Window[Picture]) -> int:
-    """Give the bytes of the centre: neighbours are shared with the windows around."""
-    return window.center.data.nbytes
+def _windows_bytes(group: list[Window[Picture]]) -> int:
+    """Give the bytes of the centres: neighbours are shared with the windows around."""
+    return sum(window.center.data.nbytes for window in group)
 
 
 def open_restorer(job: Job, engine: Engine) -> Restorer:
@@ -196,14 +223,22 @@ def _open_sink(job: Job, path: Path) -> Sink:
 
 
 def _account(
-    job: Job, chunk: Chunk, tally: DecodeTally, restorer: Restorer, encoded: list[int], written: Written
+    job: Job,
+    chunk: Chunk,
+    tally: DecodeTally,
+    restorer: Restorer,
+    frames_in: int,
+    encoded: list[int],
+    written: Written,
 ) -> tuple[str, ...]:
-    """Hold frames in against frames out; say what was concealed, missing or run again.
+    """Hold frames decoded against frames out; say what was concealed, missing or run again.
 
     Raises:
         ChunkFailed: a frame was lost between the decoder and the file.
         DecodeError: damaged input under --strict.
     """
+    if frames_in != len(encoded):
+        raise ChunkFailed(f"{frames_in} frames were decoded, {len(encoded)} reached the encoder")
     if list(written.pts) != encoded:
         raise ChunkFailed(f"{len(encoded)} frames went to the encoder, {written.frames} came out with other times")
     said = []
@@ -212,6 +247,8 @@ def _account(
             f"{job.source.path.name} is damaged: {tally.corrupt} frames concealed, {tally.errors} packets refused"
             + (f" (first: {tally.first_error})" if tally.first_error else "")
         )
+    if tally.retimed:
+        said.append(f"{tally.retimed} frames had the time of the one before or an earlier one: moved one tick after it")
     missing = chunk.frames - len(encoded)
     if missing > 0:
         said.append(f"{missing} of {chunk.frames} frames that the file announces could not be decoded")

@@ -49,19 +49,21 @@ class _Flight:
 
 def restore(
     lanes: Lanes, job: Job, chunk: Chunk, source: Source, restorer: Restorer, tally: DecodeTally
-) -> Feed[Frame]:
+) -> Feed[list[Frame]]:
     """Lay the lanes of a CUDA job: decode and pin in one, everything on the device in another."""
     shots = job.card.frames > 1 and job.settings.temporal.shots
 
     def produce() -> Iterator[_Pinned]:
-        return (_pin(frame) for frame in frames(source, chunk.decode, seek=chunk.seek, shots=shots, tally=tally))
+        with torch.cuda.device(job.compute.device):
+            for frame in frames(source, chunk.decode, seek=chunk.seek, shots=shots, tally=tally):
+                yield _pin(frame)
 
     decoded = lanes.flow("decode", produce, weigh=lambda item: sum(plane.nbytes for plane in item.planes))
     return lanes.flow("device", lambda: DeviceLane(job, chunk, restorer).run(decoded), weigh=_bytes)
 
 
-def _bytes(frame: Frame) -> int:
-    return sum(plane.nbytes for plane in frame.planes)
+def _bytes(group: list[Frame]) -> int:
+    return sum(plane.nbytes for frame in group for plane in frame.planes)
 
 
 def _pin(frame: Frame) -> _Pinned:
@@ -92,8 +94,8 @@ class DeviceLane:
         self._flights: deque[_Flight] = deque()
         restorer.check_finite = False  # checking would wait for the device: the flag comes down with the planes
 
-    def run(self, decoded: Iterable[_Pinned]) -> Iterator[Frame]:
-        """Yield restored frames in order, IN_FLIGHT groups behind what is submitted."""
+    def run(self, decoded: Iterable[_Pinned]) -> Iterator[list[Frame]]:
+        """Yield restored frames in order, a group at a time, IN_FLIGHT groups behind what is submitted."""
         temporal = self._job.settings.temporal
         every = windows(
             map(self._to_device, decoded),
@@ -107,9 +109,9 @@ class DeviceLane:
             while group := list(islice(wanted, self._job.compute.batch)):
                 self._flights.append(self._submit(group))
                 while len(self._flights) >= IN_FLIGHT:
-                    yield from self._land(self._flights.popleft())
+                    yield list(self._land(self._flights.popleft()))
             while self._flights:
-                yield from self._land(self._flights.popleft())
+                yield list(self._land(self._flights.popleft()))
 
     def _to_device(self, item: _Pinned) -> Picture:
         with torch.cuda.stream(self._up):
@@ -142,7 +144,8 @@ class DeviceLane:
             self._down.wait_event(computed)
             home = [tuple(self._bring(plane) for plane in of_one) for of_one in planes]
             flag = self._bring(finite)
-            landed = self._down.record_event()
+            landed = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # waiting for it sleeps
+            landed.record(self._down)
         return _Flight(group=group, planes=home, finite=flag, landed=landed)
 
     def _encode(self, picture: Picture) -> tuple[Tensor, ...]:

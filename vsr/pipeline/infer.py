@@ -18,6 +18,7 @@ from torch import Tensor
 from vsr.core.errors import ChunkFailed, OutOfMemory
 from vsr.core.frame import Picture
 from vsr.engines.base import Batch, Engine, Key
+from vsr.engines.memory import memory_errors
 from vsr.engines.tiling import Tiled
 from vsr.filters import LANCZOS, Kernel, resize
 from vsr.temporal.window import Window
@@ -53,7 +54,7 @@ class Restorer:
     kernel: Kernel = LANCZOS
     check_finite: bool = True
     tally: InferTally = field(default_factory=InferTally)
-    _exact: Engine | None = None
+    _exact: list[Engine] = field(default_factory=list)  # two lanes may open one at the same time
     _most: int | None = None  # windows in one call, once memory has run out
 
     @torch.inference_mode()
@@ -64,6 +65,10 @@ class Restorer:
             OutOfMemory: even one window in the smallest tiles does not fit.
             ChunkFailed: the network gives no finite numbers even in float32.
         """
+        with memory_errors(f"{len(windows)} windows of pictures"):
+            return self._restore(windows)
+
+    def _restore(self, windows: Sequence[Window[Picture]]) -> list[Picture]:
         frames = torch.stack([torch.stack([picture.data for picture in window.items]) for window in windows])
         keys = tuple(Key(frame=window.center.index, seed=self.seed) for window in windows)
         result = self._shrinking(frames, keys)
@@ -101,6 +106,12 @@ class Restorer:
                     self._most = len(keys) // 2
                     self._note(f"batch {len(keys)} -> {self._most}")
                     continue
+                if self.engine.card.tiling == "never":
+                    name = self.engine.card.id
+                    raise OutOfMemory(
+                        f"not enough memory for whole pictures, and {name} cannot be tiled: {error.message}",
+                        hint="Use --device cpu, or a smaller source.",
+                    ) from error
                 side = min(tile or max(frames.shape[-2:]), max(frames.shape[-2:]))
                 if side <= SMALLEST_TILE:
                     raise OutOfMemory(
@@ -121,9 +132,9 @@ class Restorer:
         for at, key in enumerate(keys):
             if bool(torch.isfinite(result[at]).all()):
                 continue
-            if self._exact is None and self.open_exact is not None:
-                self._exact = self.open_exact()
-            engine = self._exact or self.engine
+            if not self._exact and self.open_exact is not None:
+                self._exact.append(self.open_exact())
+            engine = self._exact[0] if self._exact else self.engine
             widened = self._padded(engine, frames[at : at + 1], (key,), self.tile)[0]
             if not bool(torch.isfinite(widened).all()):
                 raise ChunkFailed(
@@ -151,9 +162,8 @@ class Restorer:
 
     def close(self) -> None:
         """Close the float32 engine if one was opened. The main engine belongs to whoever opened it."""
-        if self._exact is not None:
-            self._exact.close()
-            self._exact = None
+        while self._exact:
+            self._exact.pop().close()
 
 
 def _split(frames: Tensor, keys: tuple[Key, ...], most: int) -> list[tuple[Tensor, tuple[Key, ...]]]:

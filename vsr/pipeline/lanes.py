@@ -128,10 +128,17 @@ class Lanes:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        held: KeyboardInterrupt | None = None
         for thread in self._threads:
-            thread.join()
+            while thread.is_alive():
+                try:
+                    thread.join()
+                except KeyboardInterrupt as impatient:  # a lane may be inside the encoder: nobody may pull it away
+                    held = impatient
         if self._failure is not None and (error is None or isinstance(error, _Stopped)):
             raise self._failure
+        if held is not None and error is None:
+            raise held
 
     def stop(self) -> None:
         """Ask every lane to end; each wakes at once. Safe to call at any time and twice."""
@@ -254,10 +261,14 @@ class Lanes:
         self._meters.append(meter)
         for number in range(workers):
             thread = threading.Thread(target=self._live, args=(meter, work), name=f"vsr-{name}-{number}")
-            self._threads.append(thread)
             with self.changed:
                 self._running += 1
-            thread.start()
+            try:
+                thread.start()
+            except BaseException:  # the system gives no more threads
+                self._running -= 1
+                raise
+            self._threads.append(thread)
 
     def _live(self, meter: _Meter, work: Callable[[_Meter], None]) -> None:
         self._local.meter = meter

@@ -72,5 +72,10 @@ def recognise(state: Mapping[str, object]) -> tuple[int, int] | None:
     names = {f"body.{layer}.{kind}" for layer in (0, 2, 4) for kind in ("weight", "bias")}
     if set(state) != names or len(first) != 4 or first[0] != 64 or len(last) != 4 or first[1] not in (1, 3):
         return None
-    scale = math.isqrt(last[0] // first[1])
-    return (scale, first[1]) if scale**2 * first[1] == last[0] else None
+    scale, channels = math.isqrt(last[0] // first[1]), first[1]
+    if scale < 1:
+        return None
+    with torch.device("meta"):
+        own = Espcn(scale=scale, channels=channels).state_dict()
+    expected = {key: tuple(value.shape) for key, value in own.items()}
+    return (scale, channels) if expected == shapes else None
