@@ -37,7 +37,7 @@ def command(source: Path, as_json: bool) -> None:
     show_facts("other streams", [_stream(stream) for stream in info.streams])
     show_facts("chapters", [_chapter(chapter) for chapter in info.chapters])
     show_facts("tags", list(info.metadata))
-    show_facts("warnings", [("!", warning) for warning in info.warnings])
+    show_facts("warnings", [("!", warning) for warning in (*info.damage, *info.warnings)])
 
 
 def _file(info: MediaInfo) -> Facts:

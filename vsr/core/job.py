@@ -22,12 +22,16 @@ DestinationKind = Literal["video", "image", "sequence"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """Where the result goes: a video file, one image, or a folder of images with a name pattern (`%06d.png`)."""
+    """Where the result goes: a video file, one image, or a folder of images with a name pattern (`%06d.png`).
+
+    is_shared: the pattern was the user's own, and other files in the folder are none of its business.
+    """
 
     path: Path
     kind: DestinationKind
     container: str
     pattern: str = ""
+    is_shared: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

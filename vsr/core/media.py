@@ -115,6 +115,7 @@ class MediaInfo:
     packets: PacketIndex = field(default_factory=PacketIndex)
     files: tuple[Path, ...] = ()
     warnings: tuple[str, ...] = ()
+    damage: tuple[str, ...] = ()  # what is broken or missing, in words; --strict refuses it
 
     @property
     def frame_count(self) -> int:

@@ -15,6 +15,14 @@ from pathlib import Path
 from vsr.core.errors import SettingsError
 from vsr.core.settings import Resolved, build, fields
 
+# A flag that says something else takes away what a preset said with the flag's rival or for the flag's old value.
+_REPLACES: Mapping[str, tuple[str, ...]] = {
+    "scale": ("width", "height"),
+    "width": ("scale",),
+    "height": ("scale",),
+    "codec": ("crf", "encoder_preset", "pix_fmt"),
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
@@ -90,6 +98,11 @@ def resolve(flags: Mapping[str, object], preset: Preset | None = None) -> Resolv
         values.update(preset.values)
         origins.update(dict.fromkeys(preset.values, f"preset {preset.name}"))
     given = {name: value for name, value in flags.items() if value is not None}
+    for flag, replaced in _REPLACES.items():
+        if flag in given:
+            for name in replaced:
+                values.pop(name, None)
+                origins.pop(name, None)
     values.update(given)
     origins.update(dict.fromkeys(given, "flag"))
     return build(values, origins)

@@ -8,6 +8,7 @@ Settings; the trades below take plain arguments.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -176,8 +177,16 @@ def build(values: Mapping[str, object], origins: Mapping[str, str]) -> Resolved:
     """Make Settings from a flat mapping of names; what is absent or None keeps its default.
 
     Raises:
-        SettingsError: a value is not of its field's type or out of its bounds.
+        SettingsError: a name is unknown (with a close match); a value is not of its field's type or out of bounds.
     """
+    names = [item.name for item in fields()]
+    for name in values:
+        if name not in names:
+            close = difflib.get_close_matches(name, names, n=1)
+            raise SettingsError(
+                f"there is no setting {name!r}",
+                hint=f"Did you mean {close[0]!r}?" if close else f"Settings: {', '.join(names)}.",
+            )
     blocks: dict[str, dict[str, Any]] = {name: {} for name in BLOCKS}
     where: dict[str, str] = {}
     for item in fields():

@@ -53,12 +53,12 @@ def staged(destination: Path, *, overwrite: bool) -> Iterator[Path]:
 
 
 @contextmanager
-def staged_folder(destination: Path, *, overwrite: bool) -> Iterator[Path]:
+def staged_folder(destination: Path, *, overwrite: bool, is_shared: bool = False) -> Iterator[Path]:
     """Give a temporary folder beside `destination`; at the end of the block its files stand in `destination`.
 
-    A folder that is absent or empty is replaced in one step. With `overwrite`, files move one by one into one that
-    is not: same names are replaced, all else in it stays. The block syncs the files it writes. On an exception in
-    the block nothing has changed.
+    A folder that is absent or empty is replaced in one step. Into one that is not, files move one by one: with
+    `overwrite` same names are replaced, with `is_shared` they are refused; all else in it stays. The block syncs the
+    files it writes. On an exception in the block nothing has changed.
 
     Raises:
         OutputExists: it holds something, and `overwrite` is not set.
@@ -69,16 +69,19 @@ def staged_folder(destination: Path, *, overwrite: bool) -> Iterator[Path]:
     check_writable(final)
     if final.exists() and not final.is_dir():
         raise OutputError(f"{destination} is a file, not a folder", hint="Name a folder with -o.")
-    if not overwrite and _holds_something(final):
+    if not overwrite and not is_shared and _holds_something(final):
         raise _exists(destination)
     part = _part(final)
     try:
         part.mkdir()
         yield part
         _sync(part)
-        if not overwrite or not _holds_something(final):
+        if not _holds_something(final) or not (overwrite or is_shared):
             part.rename(final)  # rename(2) replaces an empty folder, and refuses one that is not
         else:
+            taken = [path.name for path in part.iterdir() if (final / path.name).exists()]
+            if taken and not overwrite:
+                raise _exists(final / min(taken))
             for path in sorted(part.iterdir()):
                 path.replace(final / path.name)
             _sync(final)

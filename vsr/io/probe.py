@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -35,8 +35,19 @@ MAX_PIXELS = 2**28
 # A stream whose first packets are all refused is given up; a keyframe comes within ten seconds of any broadcast.
 _TRIES = 600
 
+_SIDE_DATA = {
+    "HDR10 mastering display": {"MASTERING_DISPLAY_METADATA"},
+    "HDR10 content light level": {"CONTENT_LIGHT_LEVEL"},
+    "HDR10+ metadata": {"DYNAMIC_HDR_PLUS"},
+    "Dolby Vision metadata": {"DOVI_METADATA", "DOVI_RPU_BUFFER"},
+    "ambient viewing environment": {"AMBIENT_VIEWING_ENVIRONMENT"},
+    "closed captions": {"A53_CC"},
+}
 
-def probe(path: Path, *, rate: Fraction | None = None, max_pixels: int = MAX_PIXELS, scan: bool = True) -> MediaInfo:
+
+def probe(
+    path: Path | str, *, rate: Fraction | None = None, max_pixels: int = MAX_PIXELS, scan: bool = True
+) -> MediaInfo:
     """Describe a video file, an image, a numbered sequence (`%05d.png`) or a folder of images.
 
     rate: frames a second of a sequence (default 25). scan: read all packets of the video, for `packets`; without it
@@ -45,6 +56,7 @@ def probe(path: Path, *, rate: Fraction | None = None, max_pixels: int = MAX_PIX
     Raises:
         InputMissing, NotMedia, UnsupportedInput, InputLimits, DecodeError: see `core/errors.py`.
     """
+    path = Path(path)
     if not path.exists() and sequences.is_pattern(path):
         return sequences.describe_pattern(path, rate=rate, max_pixels=max_pixels)
     if path.is_dir():
@@ -73,7 +85,8 @@ def _describe(path: Path, container: InputContainer, max_pixels: int, scan: bool
             is_reordered=is_reordered,
             has_durations=container.format.name.startswith("mov"),
         )
-    warnings = [*warnings, *said, *_packet_warnings(path, found, broken)]
+    warnings = [*warnings, *said, *_packet_warnings(found), *_side_data_warnings(frame)]
+    damage = [*_packet_damage(path, found, broken), *(_missing_end(path, container, video, packets) if scan else [])]
     return MediaInfo(
         path=path,
         kind="video",
@@ -86,6 +99,7 @@ def _describe(path: Path, container: InputContainer, max_pixels: int, scan: bool
         size_bytes=path.stat().st_size,
         packets=packets,
         warnings=tuple(warnings),
+        damage=tuple(damage),
     )
 
 
@@ -238,12 +252,40 @@ def _siting(container: InputContainer, stream: VideoStream) -> str:
     return next((word for word in words if word in SITINGS), UNSPECIFIED)
 
 
-def _packet_warnings(path: Path, found: scanning.Scan, broken: str) -> list[str]:
+def _packet_damage(path: Path, found: scanning.Scan, broken: str) -> list[str]:
     said = []
     if broken:
         said.append(f"{path.name} breaks off after {len(found.shown)} video packets: {broken}")
     if found.corrupt:
         said.append(f"{found.corrupt} of {len(found.shown)} video packets are marked as damaged")
+    return said
+
+
+def _missing_end(path: Path, container: InputContainer, video: VideoInfo, packets: PacketIndex) -> list[str]:
+    """Say so where the header announces clearly more than is there: Matroska and AVI end quietly where they are cut."""
+    there, announced = len(packets.pts), video.header_frames
+    if not there:
+        return []
+    if "avi" in container.format.name and announced and there < announced * 0.95 - 2:
+        return [f"{path.name} announces {announced} frames, {there} are there: it breaks off"]
+    end = float((packets.pts[-1] + packets.durations[-1]) * video.time_base)
+    duration = container.duration / 1e6 if container.duration else 0.0
+    alone = all(stream.type == "video" for stream in container.streams)
+    if "matroska" in container.format.name and alone and duration - end > max(0.5, 0.02 * duration):
+        return [f"{path.name} announces {duration:.1f} s, its video ends at {end:.1f} s: it breaks off"]
+    return []
+
+
+def _side_data_warnings(frame: av.VideoFrame | None) -> list[str]:
+    """Name what frames carry beside the picture and the result will not: it is not carried on yet."""
+    items = cast("Iterable[SideData]", frame.side_data) if frame is not None else ()
+    carried = {item.type.name for item in items}
+    words = sorted(word for word, kinds in _SIDE_DATA.items() if carried & kinds)
+    return [f"{', '.join(words)}: not carried to the result"] if words else []
+
+
+def _packet_warnings(found: scanning.Scan) -> list[str]:
+    said = []
     if found.leading:
         said.append(f"the first {found.leading} video packets come before any keyframe and cannot be shown")
     if found.shown and all(pts is None for pts, _ in found.shown):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
 from vsr.core.errors import OutputError, OutputExists, UsageError
 from vsr.core.job import Destination, DestinationKind
 from vsr.core.media import MediaInfo
+from vsr.io.atomic import translate
 from vsr.io.containers import container_of, default_container, suffix_of
 
 IMAGE_CONTAINERS = {"png": ".png", "jpeg": ".jpg", "tiff": ".tiff", "webp": ".webp"}
@@ -20,6 +22,8 @@ _IMAGE_SUFFIXES = {
     ".webp": "webp",
 }
 _PATTERN = re.compile(r"%(0\d+)?d")
+_ALIASES = {"jpg": "jpeg", "tif": "tiff"}
+LONGEST_NAME = 255  # bytes, of one name, on the file systems in use
 
 
 def destination(
@@ -35,64 +39,79 @@ def destination(
         OutputExists: it is there, and `overwrite` is not set.
         OutputError: it is the source itself.
     """
-    made = _by_default(info, container, label) if path is None else _from_path(info, path, container)
-    _refuse_source(info, made)
-    if not overwrite and _exists(made):
-        raise OutputExists(f"{made.path} exists", hint="Add --overwrite to replace it, or name another with -o.")
+    container = _ALIASES.get(container or "", container)
+    try:
+        made = _by_default(info, container, label) if path is None else _from_path(info, path, container)
+        _refuse_source(info, made)
+        taken = not overwrite and _taken(made)
+    except OSError as error:  # a name too long for the system, a folder that may not be looked into
+        raise translate(error, path or info.path) from error
+    if taken:
+        raise OutputExists(f"{taken} exists", hint="Add --overwrite to replace it, or name another with -o.")
     return made
 
 
 def _by_default(info: MediaInfo, container: str | None, label: str) -> Destination:
-    source = info.path
-    if container in IMAGE_CONTAINERS and info.kind != "image":
-        stem = _stem(source)
-        return _sequence(source.parent / f"{stem}_{label}", container, "%06d" + IMAGE_CONTAINERS[container])
+    folder, stem = info.path.parent, _stem(info)
     if info.kind == "image":
-        kind = container or _IMAGE_SUFFIXES.get(source.suffix.lower(), "png")
-        path = source.with_name(f"{source.stem}_{label}{IMAGE_CONTAINERS.get(kind, '.png')}")
-        return Destination(path=path, kind="image", container=kind)
-    if info.kind == "sequence" and container is None:
-        suffix = info.files[0].suffix.lower()
-        kind = _IMAGE_SUFFIXES.get(suffix, "png")
-        return _sequence(source.parent / f"{_stem(source)}_{label}", kind, "%06d" + IMAGE_CONTAINERS[kind])
-    name = container or default_container(info)
-    name = container_of(name)
-    return Destination(path=source.parent / f"{_stem(source)}_{label}{suffix_of(name)}", kind="video", container=name)
+        kind = container if container in IMAGE_CONTAINERS else _IMAGE_SUFFIXES.get(info.path.suffix.lower(), "png")
+        return Destination(path=folder / _named(stem, label, IMAGE_CONTAINERS[kind]), kind="image", container=kind)
+    if container in IMAGE_CONTAINERS or (info.kind == "sequence" and container is None):
+        kind = container or _IMAGE_SUFFIXES.get(info.files[0].suffix.lower(), "png")
+        return _sequence(folder / _named(stem, label, ""), kind, "%06d" + IMAGE_CONTAINERS[kind])
+    name = container_of(container or default_container(info))
+    return Destination(path=folder / _named(stem, label, suffix_of(name)), kind="video", container=name)
 
 
-def _stem(source: Path) -> str:
-    """Give the source's name without suffix; a pattern's name without its number."""
-    if source.is_dir():
-        return source.resolve().name
-    return _PATTERN.sub("", source.stem).strip("_-. ") or source.resolve().parent.name
+def _stem(info: MediaInfo) -> str:
+    """Give the source's name without suffix; a sequence's without its number; a folder's as it is."""
+    if info.path.is_dir():
+        return info.path.resolve().name
+    if info.kind != "sequence":
+        return info.path.stem
+    return _PATTERN.sub("", info.path.stem).strip("_-. ") or info.path.resolve().parent.name
+
+
+def _named(stem: str, label: str, suffix: str) -> str:
+    """Give `STEM_LABEL.SUFFIX`, the stem cut so that the name's bytes stay within what file systems take."""
+    tail = f"_{label}{suffix}"
+    whole = stem.encode("utf-8", "surrogateescape")[: LONGEST_NAME - len(tail.encode())]
+    return (
+        whole.decode("utf-8", "ignore") + tail
+        if len(whole) < len(stem.encode("utf-8", "surrogateescape"))
+        else stem + tail
+    )
 
 
 def _from_path(info: MediaInfo, path: Path, container: str | None) -> Destination:
+    """What the name says beats a container, which a preset may have brought."""
     suffix = path.suffix.lower()
     if suffix in _IMAGE_SUFFIXES:
-        kind = container if container in IMAGE_CONTAINERS else _IMAGE_SUFFIXES[suffix]
+        kind = _IMAGE_SUFFIXES[suffix]
         numbers = _PATTERN.findall(path.name)
         if len(numbers) > 1:
             raise UsageError(f"{path.name} has {len(numbers)} places for the frame's number", hint="Keep one %d.")
         if numbers:
             before, number, after = _parted(path.name)
-            return _sequence(path.parent, kind, before.replace("%", "%%") + number + after.replace("%", "%%"))
-        if info.kind != "image":
+            pattern = before.replace("%", "%%") + number + after.replace("%", "%%")
+            return dataclasses.replace(_sequence(path.parent, kind, pattern), is_shared=True)
+        if info.frame_count > 1:
             raise UsageError(
                 f"{path} is one image, but {info.path} has {info.frame_count} frames",
                 hint=f"Write {path.with_name('%06d' + suffix)} for a sequence of images.",
             )
         return Destination(path=path, kind="image", container=kind)
     if path.is_dir() or not suffix:
+        if container is not None and container not in IMAGE_CONTAINERS and not path.is_dir():
+            return Destination(path=path, kind="video", container=container_of(container))
+        if path.exists() and not path.is_dir():
+            raise OutputError(f"{path} is a file, not a folder", hint="Name a folder, or a file with a suffix.")
         kind = container if container in IMAGE_CONTAINERS else "png"
         return _sequence(path, kind, "%06d" + IMAGE_CONTAINERS[kind])
-    if container in IMAGE_CONTAINERS:
-        raise UsageError(f"{path} is a video, but container {container!r} means images", hint="Name a folder with -o.")
     if info.kind == "image":
         raise UsageError(
             f"{info.path} is one image, {path} would be a video", hint="Give the output a picture's suffix."
         )
-    # The name is what the user wrote; a container, from a preset maybe, only speaks where the name says nothing.
     return Destination(path=path, kind="video", container=container_of(str(path)))
 
 
@@ -109,13 +128,24 @@ def _sequence(folder: Path, container: str | None, pattern: str) -> Destination:
 
 
 def _refuse_source(info: MediaInfo, made: Destination) -> None:
-    same = made.path.exists() and info.path.exists() and made.path.samefile(info.path)
-    inside = made.kind == "sequence" and any(made.path.resolve() == file.resolve().parent for file in info.files[:1])
-    if same or inside:
+    same = made.path.exists() and info.path.exists() and made.path.samefile(info.path) and not made.is_shared
+    into = made.path.resolve()
+    sources = [file for file in info.files if file.resolve().parent == into] if made.kind == "sequence" else []
+    if same or any(not made.is_shared or _matches(made, file.name) for file in sources):
         raise OutputError(f"{made.path} is the source itself", hint="Name another output with -o.")
 
 
-def _exists(made: Destination) -> bool:
-    if made.kind == "sequence":
-        return made.path.is_dir() and any(made.path.iterdir())
-    return made.path.exists()
+def _taken(made: Destination) -> Path | None:
+    """Give what stands where the result goes: the file, a folder that holds something, a file of the pattern's."""
+    if made.kind != "sequence":
+        return made.path if made.path.exists() else None
+    if not made.path.is_dir():
+        return None
+    return next((file for file in made.path.iterdir() if not made.is_shared or _matches(made, file.name)), None)
+
+
+def _matches(made: Destination, name: str) -> bool:
+    before, _, after = _parted(made.pattern)
+    plain = (before.replace("%%", "%"), after.replace("%%", "%"))
+    number = name[len(plain[0]) : len(name) - len(plain[1])]
+    return name.startswith(plain[0]) and name.endswith(plain[1]) and number.isdigit()

@@ -16,7 +16,7 @@ from pathlib import Path
 from vsr import __version__
 from vsr.color.tables import output_color, resolve
 from vsr.core.card import ModelCard
-from vsr.core.errors import IncompatibleModel, UsageError
+from vsr.core.errors import DecodeError, IncompatibleModel, OutputError, UsageError
 from vsr.core.events import Planned, Report, Warned, silent
 from vsr.core.frame import ColorSpec, pixel_format
 from vsr.core.job import Chunk, Compute, Destination, Job
@@ -51,7 +51,10 @@ def plan(source: Path, destination: Path | None, resolved: Resolved, *, report: 
     streams = containers.plan_streams(info, where.container) if where.kind == "video" else ()
     compute = _compute(info, settings, choice)
     lost = codecs.format_losses(info.video.pixel_format, output.pixel_format)
-    warnings = (*info.warnings, *lost, *_losses(info, streams, where))
+    losses = (*lost, *_losses(info, streams, where))
+    if settings.run.strict:
+        _refuse_losses(info, losses)
+    warnings = (*info.warnings, *info.damage, *losses)
     job = Job(
         source=info,
         color=color,
@@ -113,12 +116,14 @@ def _destination(
     info: MediaInfo, path: Path | None, settings: Settings, choice: registry.Choice, size: Target
 ) -> Destination:
     exact = settings.engine.width is not None or settings.engine.height is not None
-    label = f"{choice.card.family}_{size.width}x{size.height}" if exact else f"{choice.card.family}_x{size.wanted}"
+    label = (
+        f"{choice.card.family}_{size.width}x{size.height}" if exact else f"{choice.card.family}_x{float(size.wanted):g}"
+    )
     return decide_destination(
         info,
         path,
         container=settings.encode.container,
-        label=label.replace("/", "-"),
+        label=label,
         overwrite=settings.run.overwrite,
     )
 
@@ -196,6 +201,18 @@ def _losses(info: MediaInfo, streams: Sequence[StreamPlan], where: Destination) 
             said.append(f"images hold no sample aspect ratio ({info.video.sar}): they are written with square pixels")
         return said
     return [f"stream {s.index} is left out: {s.reason}" for s in streams if s.action == "drop"]
+
+
+def _refuse_losses(info: MediaInfo, losses: Sequence[str]) -> None:
+    """Raise for what --strict does not let pass, before any work."""
+    if info.damage:
+        raise DecodeError(
+            f"{info.path}: {'; '.join(info.damage)}", hint="Leave out --strict to go on with what is there."
+        )
+    if losses:
+        raise OutputError(
+            "; ".join(losses), hint="Choose an output that keeps it (.mkv does most), or leave out --strict."
+        )
 
 
 def _compute(info: MediaInfo, settings: Settings, choice: registry.Choice) -> Compute:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from vsr.core.errors import JobError
+from vsr.core.errors import JobError, MuxError
 from vsr.core.events import Report, Summary, Warned, silent
 from vsr.core.job import ChunkResult, Job
 from vsr.core.presets import find, resolve
@@ -95,7 +95,7 @@ def _publish(job: Job, results: Sequence[ChunkResult], frames_in: int) -> tuple[
             shutil.move(picture, target)
         return 1, ()
     if where.kind == "sequence":
-        with atomic.staged_folder(where.path, overwrite=overwrite) as target:
+        with atomic.staged_folder(where.path, overwrite=overwrite, is_shared=where.is_shared) as target:
             for result in results:
                 for picture in sorted(result.path.iterdir()):
                     picture.rename(target / picture.name)
@@ -116,6 +116,8 @@ def _publish(job: Job, results: Sequence[ChunkResult], frames_in: int) -> tuple[
             faststart=job.settings.encode.faststart,
         )
         _check_count(job, frames_in, joined.frames)
+        if joined.warnings and job.settings.run.strict:
+            raise MuxError("; ".join(joined.warnings), hint="Choose another container, or leave out --strict.")
     return joined.frames, joined.warnings
 
 
