@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from vsr.core.card import ModelCard, Precision
 from vsr.engines.base import Batch, Engine, Key
-from vsr.engines.device import check_precision, free_bytes
+from vsr.engines.device import check_precision, free_bytes, quick_precisions
 from vsr.engines.memory import GRAPH_BYTES, tile_that_fits
 from vsr.engines.net import NetEngine
 from vsr.engines.registry import open_engine
@@ -21,13 +20,15 @@ from vsr.engines.registry import open_engine
 log = logging.getLogger(__name__)
 
 FLOOR_DB = 50.0  # a reduced precision must agree with fp32 this well: far below what any codec adds
-GAIN = 0.9  # and take less than this share of fp32's time
 
 
 def choose_precision(
     card: ModelCard, reference: str, scale: int, device: str, wanted: Precision | Literal["auto"] = "auto"
 ) -> Precision:
-    """Give the precision to run a chosen model in: the one wanted, or the fastest that proves itself here.
+    """Give the precision to run a chosen model in: the one wanted, or the quickest that is right.
+
+    What is quickest is told by the device's instructions, not by a clock: a timing on a busy machine would now and then
+    choose another, and the same command would give other bytes.
 
     Raises:
         IncompatibleModel: the model's result is not right in the precision wanted.
@@ -37,8 +38,11 @@ def choose_precision(
     if wanted != "auto":
         check_precision(card, device, wanted)
         return wanted
-    return fastest_precision(
-        lambda precision: open_engine(reference, scale=scale, device=device, precision=precision), card, device
+    return right_precision(
+        lambda precision: open_engine(reference, scale=scale, device=device, precision=precision),
+        card,
+        device,
+        quick_precisions(device),
     )
 
 
@@ -57,32 +61,29 @@ def choose_tile(
     return tile_that_fits(per_pixel, *size, free_bytes(device) / 2 / calls, card.halo)
 
 
-def fastest_precision(open_as: Callable[[Precision], Engine], card: ModelCard, device: str) -> Precision:
-    """Run a small picture in fp32 and in each precision of the card; give the quickest that is right.
+def right_precision(
+    open_as: Callable[[Precision], Engine], card: ModelCard, device: str, quick: Sequence[Precision]
+) -> Precision:
+    """Give the first of `quick` that the card allows and that agrees with fp32 on a small picture; else fp32.
 
-    Right is at least 50 dB against fp32; quicker is a tenth of the time saved, else it stays fp32. fp16 is never used
-    on a CPU, where bf16 is emulated, and slow, on machines without the instructions.
+    Agreement is at least 50 dB.
     """
-    candidates = [name for name in card.dtypes if name != "fp32" and not (name == "fp16" and device == "cpu")]
+    candidates = [name for name in quick if name in card.dtypes and name != "fp32"]
     if not candidates:
         return "fp32"
     batch = _sample(card, device)
-    reference, whole = _timed(open_as("fp32"), batch)
-    best: tuple[float, Precision] = (whole * GAIN, "fp32")
+    reference = _result(open_as("fp32"), batch)
     for name in candidates:
-        result, took = _timed(open_as(name), batch)
-        agreement = _psnr(result, reference)
-        log.info("%s %s: %.1f dB against fp32, %.2f of its time", card.id, name, agreement, took / whole)
-        if agreement >= FLOOR_DB and took < best[0]:
-            best = (took, name)
-    return best[1]
+        agreement = _psnr(_result(open_as(name), batch), reference)
+        log.info("%s %s: %.1f dB against fp32", card.id, name, agreement)
+        if agreement >= FLOOR_DB:
+            return name
+    return "fp32"
 
 
 def _sample(card: ModelCard, device: str) -> Batch:
     """Give a window with slopes, edges and fine texture, of about the cost of the milliseconds it may take."""
-    # On a GPU a small picture would time the launches, not the arithmetic.
-    wanted = 96 if device == "cpu" else 720
-    side = -(-max(wanted, card.minimum) // card.divisor) * card.divisor
+    side = -(-max(96, card.minimum) // card.divisor) * card.divisor
     generator = torch.Generator().manual_seed(0)
     y, x = torch.meshgrid(torch.linspace(0, 1, side), torch.linspace(0, 1, side), indexing="ij")
     smooth = 0.5 + 0.25 * torch.sin(9 * x + 4 * y) + 0.15 * (x > y)
@@ -92,24 +93,10 @@ def _sample(card: ModelCard, device: str) -> Batch:
     return Batch(frames=frames, keys=(Key(frame=0, seed=0),))
 
 
-def _timed(engine: Engine, batch: Batch) -> tuple[Tensor, float]:
-    """Give the result and the least of several times, in seconds. The first calls pay for set-up: not timed."""
-    for _ in range(2):
-        result = engine.restore(batch)
-    _wait(batch.frames.device)
-    times: list[float] = []
-    while len(times) < 3 or (sum(times) < 0.015 and len(times) < 20):
-        began = time.perf_counter()
-        engine.restore(batch)
-        _wait(batch.frames.device)
-        times.append(time.perf_counter() - began)
+def _result(engine: Engine, batch: Batch) -> Tensor:
+    result = engine.restore(batch)
     engine.close()
-    return result, min(times)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    return result
 
 
 def _psnr(a: Tensor, b: Tensor) -> float:

@@ -11,6 +11,7 @@ import io
 import json
 import logging
 import pickle
+import pickletools
 import re
 import warnings
 from collections.abc import Mapping
@@ -158,10 +159,10 @@ def _pickled(path: Path, content: bytes) -> Mapping[str, object]:
         with warnings.catch_warnings(action="ignore"):  # of what is refused below, or of old pickle protocols
             loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise _refused(path, str(error)) from error
+        raise _refused(path, str(error), content) from error
     except RuntimeError as error:
         if "TorchScript" in str(error):
-            raise _refused(path, str(error)) from error
+            raise _refused(path, str(error), content) from error
         raise _broken(path, error) from error
     except (EOFError, KeyError, ValueError, IndexError, TypeError, AttributeError, OSError, OverflowError) as error:
         raise _broken(path, error) from error
@@ -170,19 +171,38 @@ def _pickled(path: Path, content: bytes) -> Mapping[str, object]:
     return loaded
 
 
-def _refused(path: Path, reason: str) -> UnsafeWeights | WeightsCorrupt:
+def _refused(path: Path, reason: str, content: bytes) -> UnsafeWeights | WeightsCorrupt:
     """Tell a pickle that wants more than tensors from bytes that are no pickle."""
     if "TorchScript" in reason:
         return UnsafeWeights(
             f"{path} is a TorchScript archive, which is a program", hint="Save its state_dict as safetensors."
         )
     wanted = _FORBIDDEN.search(reason)
-    if wanted is None:
+    named = wanted[1] if wanted is not None else _first_call(content)
+    if named is None:
         return _broken(path, reason.splitlines()[0] if reason else "no pickle")
     return UnsafeWeights(
-        f"{path} wants to run {wanted[1]} when it is loaded; refused, nothing was run",
+        f"{path} wants to run {named} when it is loaded; refused, nothing was run",
         hint="If you trust its author, convert it to safetensors elsewhere; else delete it.",
     )
+
+
+def _first_call(content: bytes) -> str | None:
+    """Give what a bare pickle would call first, read without running it; None if it is no pickle or calls nothing."""
+    named, words = None, []
+    try:
+        for opcode, argument, _ in pickletools.genops(content):
+            if isinstance(argument, str):
+                words.append(argument)
+            if opcode.name == "GLOBAL":
+                named = str(argument).replace(" ", ".")
+            elif opcode.name == "STACK_GLOBAL":
+                named = ".".join(words[-2:])
+            elif opcode.name in ("REDUCE", "NEWOBJ", "BUILD", "INST", "OBJ") and named is not None:
+                return named
+    except ValueError:  # what every wrong byte ends in
+        return None
+    return None
 
 
 def _broken(path: Path, reason: object) -> WeightsCorrupt:
