@@ -31,7 +31,7 @@ from vsr.core.media import WHOLE
 from vsr.core.presets import resolve
 from vsr.engines import registry
 from vsr.engines.base import Batch, Key
-from vsr.engines.net import NetEngine
+from vsr.engines.cuda import Graphed
 from vsr.io.decode import open_source
 from vsr.io.probe import probe
 from vsr.jobs.bench import synthetic
@@ -120,18 +120,18 @@ def not_finite(folder: Path) -> dict[str, object]:
     clip = synthetic(folder / "inf.mkv", width=192, height=108, frames=12)
     settings: Settings = {"device": "cuda", "model": "espcn", "scale": 2.0, "precision": "bf16", "batch": 1}
     _, whole = upscale(clip, folder, **settings)
-    restore = NetEngine.restore
+    restore = Graphed.restore
 
-    def faulty(self: NetEngine, batch: Batch) -> torch.Tensor:
+    def faulty(self: Graphed, batch: Batch) -> torch.Tensor:
         result = restore(self, batch)
-        is_body_reduced = next(self._net.body.parameters()).dtype is torch.bfloat16
+        is_body_reduced = next(self._engine._net.body.parameters()).dtype is torch.bfloat16
         return result * math.inf if is_body_reduced and batch.keys[0].frame == 5 else result
 
-    NetEngine.restore = faulty
+    Graphed.restore = faulty
     try:
         summary, mended = upscale(clip, folder, **settings)
     finally:
-        NetEngine.restore = restore
+        Graphed.restore = restore
     said = [warning for warning in summary.warnings if "float32" in warning]
     ok = len(mended) == 12 and said == ["1 frames were run again in float32"] and psnr(whole, mended) > FLOORS["bf16"]
     print(f"  {said}, {len(mended)} frames, {psnr(whole, mended):.1f} dB", flush=True)

@@ -24,6 +24,7 @@ from av.stream import AttachmentStream, Disposition, Stream
 from av.video.stream import VideoStream
 
 from vsr.core.errors import MuxError, OutputError
+from vsr.core.frame import UNSPECIFIED
 from vsr.core.media import WHOLE, MediaInfo, OutputSpec, Span, StreamPlan
 from vsr.io.atomic import translate
 from vsr.io.containers import ContainerRule, rule_of
@@ -31,6 +32,7 @@ from vsr.io.copying import Route, Timing, add_route, attach_cover, copied_packet
 from vsr.io.encode import tag
 from vsr.io.inputs import open_input
 from vsr.io.segments import decoding_order, open_segment, video_packets
+from vsr.io.tags import MATRICES, RANGES
 from vsr.io.timeline import ticks
 
 _FIRST_PACKETS = 256
@@ -108,11 +110,11 @@ def join(
             result.close()
         except (av.FFmpegError, OSError) as error:
             raise _translated(error, target, container) from error
-    sar = _verify(target, plan, [time * spec.time_base + timing.shift for time in pts])
+    told = _verify(target, plan, [time * spec.time_base + timing.shift for time in pts])
     return Muxed(
         frames=len(pts),
         packets={index: r.delivered for index, r in routes.items() if not isinstance(r.source, AttachmentStream)},
-        warnings=(*_losses(plan, sar), *_troubles(routes)),
+        warnings=(*_losses(plan, told), *_troubles(routes)),
     )
 
 
@@ -319,8 +321,18 @@ def _translated(error: av.FFmpegError | OSError, target: Path, container: str) -
     return MuxError(f"{container} cannot be written to {target}: {error.strerror}")
 
 
-def _verify(target: Path, plan: _Plan, times: Sequence[Fraction]) -> Fraction:
-    """Hold the result's video packets against the times (s) asked for, to half a tick; give the SAR that it tells.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What the result says of itself when it is opened again."""
+
+    sar: Fraction
+    matrix: str
+    range: str
+    tags: frozenset[str]  # names of its metadata, in small letters
+
+
+def _verify(target: Path, plan: _Plan, times: Sequence[Fraction]) -> _Told:
+    """Hold the result's video packets against the times (s) asked for, to half a tick; give what it tells of itself.
 
     Raises:
         MuxError: another number of frames, or other times.
@@ -332,7 +344,13 @@ def _verify(target: Path, plan: _Plan, times: Sequence[Fraction]) -> Fraction:
         videos = [s for s in result.streams.video if not s.disposition & Disposition.attached_pic]
         stream = videos[before - covers]
         found = sorted(packet.pts or 0 for packet in result.demux(stream) if packet.size)
-        tick, sar = Fraction(stream.time_base or 1), Fraction(stream.sample_aspect_ratio or 1)
+        tick, context = Fraction(stream.time_base or 1), stream.codec_context
+        told = _Told(
+            sar=Fraction(stream.sample_aspect_ratio or 1),
+            matrix=MATRICES.get(int(context.colorspace), UNSPECIFIED),
+            range=RANGES.get(int(context.color_range), UNSPECIFIED),
+            tags=frozenset(name.lower() for name in result.metadata),
+        )
     if len(found) != len(times):
         raise MuxError(f"{target} holds {len(found)} frames, {len(times)} were written")
     for index, (got, wanted) in enumerate(zip(found, times, strict=True)):
@@ -341,16 +359,24 @@ def _verify(target: Path, plan: _Plan, times: Sequence[Fraction]) -> Fraction:
                 f"{target} shows frame {index} at {float(got * tick):.6f} s instead of {float(wanted):.6f} s",
                 hint="Its container does not hold these times; use an .mkv output.",
             )
-    return sar
+    return told
 
 
-def _losses(plan: _Plan, sar: Fraction) -> Iterator[str]:
-    name = plan.rule.name
+def _losses(plan: _Plan, told: _Told) -> Iterator[str]:
+    name, tags = plan.rule.name, plan.spec.tags
+    kept = kept_metadata(dict(plan.source.metadata))
+    missing = sorted(tag for tag in kept if tag.lower() not in told.tags and tag.lower() != "timecode")
+    if missing:
+        yield f"{name} does not hold the metadata {', '.join(missing)}"
+    unsaid = [word for word in ("matrix", "range") if getattr(told, word) == UNSPECIFIED != getattr(tags, word)]
+    if unsaid:
+        yield f"{name} with {plan.spec.codec} does not keep the colour {' and '.join(unsaid)}: players will guess"
     if plan.timing.shift + (plan.timing.start or 0) > 0:
         later = float(plan.timing.shift + (plan.timing.start or 0))
         yield f"{name} holds no times before zero: everything starts {later:.3f} s later"
-    if sar != plan.spec.sar:
-        yield f"{name} with {plan.spec.codec} does not keep the sample aspect ratio {plan.spec.sar}: shown as {sar}"
+    if told.sar != plan.spec.sar:
+        shape = f"the sample aspect ratio {plan.spec.sar}: shown as {told.sar}"
+        yield f"{name} with {plan.spec.codec} does not keep {shape}"
     if plan.source.chapters and not plan.rule.has_chapters:
         yield f"{name} holds no chapters: {len(plan.source.chapters)} left out"
     if plan.spec.rotation and not plan.rule.has_rotation:
