@@ -30,10 +30,12 @@ def command(source: Path | None, as_json: bool, quiet: bool, verbose: int, **fla
     vsr bench holiday.mp4 --model espcn --scale 2
     """
     from vsr.commands.screen import open_screen
+    from vsr.core.events import Summary
     from vsr.jobs.bench import bench
 
     with open_screen(as_json=as_json, quiet=quiet, verbose=verbose) as report:
-        result = bench(source, given(flags), report)
+        # The upscaled file is gone when this ends: its own summary would name what is not there.
+        result = bench(source, given(flags), lambda event: None if isinstance(event, Summary) else report(event))
     if as_json:
         click.echo(json_line(result, event="bench"))
     else:

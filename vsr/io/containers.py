@@ -267,6 +267,8 @@ def image_pixel_format(source: str, container: str, depth: int | None = None) ->
             f"{container!r} is no image format that vsr writes", hint=f"There are {', '.join(deepest)}."
         )
     fmt = pixel_format(source)
+    if depth not in (None, 8, 16):
+        raise SettingsError(f"images hold 8 or 16 bits a sample, not {depth}")
     if depth is not None and depth > deepest[container]:
         raise SettingsError(
             f"{container} holds {deepest[container]} bits a sample, not {depth}", hint="Choose .png or .tiff for 16."

@@ -268,5 +268,6 @@ def _cv2() -> ModuleType:
     """Load OpenCV where it is first used: it takes a while."""
     import cv2
 
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what is wrong with a file we say ourselves
     module: ModuleType = cv2
     return module

@@ -42,6 +42,11 @@ def plan(source: Path, destination: Path | None, resolved: Resolved, *, report: 
         InputError, ModelError, DeviceError, UsageError, OutputError: see `core/errors.py`.
     """
     settings = resolved.settings
+    if settings.run.strict and settings.run.decoder == "ffmpeg":
+        raise UsageError(
+            "--strict needs to know which frames were concealed, and the ffmpeg program does not tell",
+            hint="Leave out --decoder ffmpeg.",
+        )
     info = probe(source, rate=_rate(settings.run.rate))
     span = time_span(info, settings.run.start, settings.run.end)
     choice, size = _model(info, settings)

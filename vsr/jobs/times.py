@@ -41,5 +41,6 @@ def span(info: MediaInfo, start: str | None, end: str | None) -> Span:
     wanted = Span(start=first, stop=stop) if stop is None or stop > origin else None
     every = info.packets.pts or range(info.frame_count)
     if wanted is None or not any(pts in wanted for pts in every):
-        raise UsageError(f"there is no frame of {info.path} between --start {start or 0} and --end {end or 'the end'}")
+        until = f"--end {end}" if end is not None else "its end"
+        raise UsageError(f"there is no frame of {info.path} between --start {start or 0} and {until}")
     return wanted
