@@ -15,7 +15,8 @@ from collections.abc import Sequence
 import click
 
 from vsr import __version__
-from vsr.commands.failure import Terminated, broken_pipe, show_bug, show_click, show_error, show_interrupt
+from vsr.commands.failure import broken_pipe, show_bug, show_click, show_error, show_interrupt
+from vsr.commands.signals import Stops
 from vsr.core.errors import VsrError
 
 VERBS = {
@@ -69,7 +70,9 @@ def main(args: Sequence[str] | None = None) -> int:
         vsr.main(words, prog_name="vsr", complete_var=COMPLETION_VARIABLE)
     # A closed terminal ends the work as SIGTERM does, unless the user asked for it to go on (nohup).
     numbers = [signal.SIGTERM, *([signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else [])]
-    before = {number: signal.signal(number, _terminate) for number in numbers}
+    stops = Stops()
+    before = {number: signal.signal(number, stops.terminate) for number in numbers}
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, stops.interrupt)
     try:
         return _run(words)
     finally:
@@ -96,7 +99,3 @@ def _run(words: list[str]) -> int:  # noqa: PLR0911 -- one return an outcome
         return broken_pipe() or show_bug(error, as_json=as_json)
     except Exception as error:
         return show_bug(error, as_json=as_json)
-
-
-def _terminate(number: int, frame: object) -> None:
-    raise Terminated
