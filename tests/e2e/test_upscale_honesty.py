@@ -168,6 +168,16 @@ def test_tile_is_refused_for_a_model_that_cannot_be_tiled(tmp_path, vsr, monkeyp
     assert ended.code == 4 and "tiled" in ended.err
 
 
+def test_what_has_no_effect_and_what_stays_is_said(tmp_path, vsr):
+    clip = make_clip(tmp_path / "in.mkv", frames=3)
+    words = ("upscale", clip, "-o", tmp_path / "seq", "-m", "nearest", "--json", "--overwrite")
+    assert vsr(*words).code == 0
+    ended = vsr(*words, "--end", "0.04", "--crf", 20)
+    assert ended.code == 0, ended.err
+    said = " ".join(ended.events[-1]["warnings"])
+    assert "crf: no effect" in said and "3 files already" in said
+
+
 def test_one_image_of_a_folder_with_one(tmp_path, vsr):
     make_images(tmp_path / "one", "f_%d.png", count=1)
     assert vsr("upscale", tmp_path / "one", "-o", tmp_path / "out.png", "-m", "nearest", "-q").code == 0

@@ -59,7 +59,7 @@ def plan(source: Path, destination: Path | None, resolved: Resolved, *, report: 
     losses = (*lost, *_losses(info, streams, where))
     if settings.run.strict:
         _refuse_losses(info, losses)
-    warnings = (*info.warnings, *info.damage, *losses)
+    warnings = (*info.warnings, *info.damage, *losses, *_remarks(settings, where))
     job = Job(
         source=info,
         color=color,
@@ -206,6 +206,19 @@ def _losses(info: MediaInfo, streams: Sequence[StreamPlan], where: Destination) 
             said.append(f"images hold no sample aspect ratio ({info.video.sar}): they are written with square pixels")
         return said
     return [f"stream {s.index} is left out: {s.reason}" for s in streams if s.action == "drop"]
+
+
+def _remarks(settings: Settings, where: Destination) -> list[str]:
+    """Say what of the user's wish has no effect, and what stays where it was."""
+    if where.kind == "video":
+        return []
+    encode = settings.encode
+    given = [name for name in ("codec", "crf", "encoder_preset", "pix_fmt") if getattr(encode, name) is not None]
+    said = [f"{', '.join(given)}: no effect on images"] if given else []
+    there = sum(1 for _ in where.path.iterdir()) if where.kind == "sequence" and where.path.is_dir() else 0
+    if there and not where.is_shared:
+        said.append(f"{where.path} holds {there} files already: those of other names stay")
+    return said
 
 
 def _refuse_losses(info: MediaInfo, losses: Sequence[str]) -> None:
