@@ -4,8 +4,9 @@
 
 The naive scheme is what video scripts around image models do: the ffmpeg program decodes to raw RGB in a pipe, each
 frame goes through the network in float32 as (3, H, W), and raw RGB goes through a second pipe into x264. Same network,
-same weights, same encoder settings, torch's default memory layout; `naive, channels_last` is the same script by somebody who
-knows the layout that suits a CPU's convolutions. Between it and vsr stand two steps that show where the factor comes from:
+same weights, same encoder settings, torch's default memory layout; `naive, channels_last` is the same script by one
+who knows the layout that suits a CPU's convolutions. Between it and vsr stand two steps that show where the factor
+comes from:
 `serial fp32` does only the work that is needed (luma alone where the network is a luma network; planes, no RGB) and
 `serial reduced` adds the reduced precision; the rest is overlap. The clip is the shipped demo clip, looped back and
 forth, at the size of the case.
@@ -29,7 +30,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from vsr.core.frame import Frame, pixel_format
 from vsr.core.media import WHOLE
@@ -48,6 +49,7 @@ from vsr.jobs.plan import plan
 from vsr.jobs.run import run
 from vsr.pipeline import chunk as stages
 
+Network = Callable[[Tensor], Tensor]
 DEMO = Path(__file__).resolve().parent.parent / "demo" / "bunny.mp4"
 
 
@@ -86,34 +88,25 @@ def compact(folder: Path) -> Path:
     return path
 
 
-def plain_network(model: str, scale: int) -> Callable[[Tensor], Tensor]:
-    """Give the network as a script would run it: (B, C, H, W) in float32, torch's default memory layout."""
+def plain_network(model: str, scale: int, layout: torch.memory_format = torch.contiguous_format) -> Network:
+    """Give the network as a script would run it: (B, C, H, W) in float32, weights and pictures in one memory layout."""
     if model.endswith(".pth"):
         ensure_torchvision()
         from spandrel import ModelLoader
 
-        return ModelLoader(device="cpu").load_from_file(model).model.eval()
+        foreign = ModelLoader(device="cpu").load_from_file(model).model.eval().to(memory_format=layout)
+        return lambda pictures: foreign(pictures.to(memory_format=layout))
     card = registry.choose(model, float(scale)).card
-    net = espcn.load(weights.load(weights.find(card)).state, scale=scale).eval()
+    net = espcn.load(weights.load(weights.find(card)).state, scale=scale).eval().to(memory_format=layout)
 
     def run(pictures: Tensor) -> Tensor:
         base = F.conv2d(F.pad(pictures, (2, 2, 2, 2), mode="replicate"), net.base)
-        return F.pixel_shuffle(base + net.body(pictures), scale)
+        return F.pixel_shuffle(base + net.body(pictures.to(memory_format=layout)), scale)
 
     return run
 
 
-def channels_last(model: str, scale: int) -> Callable[[Tensor], Tensor]:
-    """Give the same network in the memory layout that suits convolutions on a CPU."""
-    network = plain_network(model, scale)
-    if isinstance(network, nn.Module):
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return lambda pictures: network(pictures.contiguous(memory_format=torch.channels_last))
-
-
-def naive(
-    clip: Path, out: Path, network: Callable[[Tensor], Tensor], *, is_luma: bool, scale: int, frames: int
-) -> None:
+def naive(clip: Path, out: Path, network: Network, *, is_luma: bool, scale: int, frames: int) -> None:
     """Decode to RGB through a pipe, float32 (3, H, W) through the network, RGB through a pipe into x264."""
     program = str(ffmpeg.program())
     info = probe(clip)
@@ -190,7 +183,12 @@ def measured(arguments: str) -> dict[str, float]:
             Path(clip), Path(out), plain_network(model, scale), is_luma=is_luma, scale=scale, frames=frames
         ),
         "naive, channels_last": lambda: naive(
-            Path(clip), Path(out), channels_last(model, scale), is_luma=is_luma, scale=scale, frames=frames
+            Path(clip),
+            Path(out),
+            plain_network(model, scale, torch.channels_last),
+            is_luma=is_luma,
+            scale=scale,
+            frames=frames,
         ),
         "serial fp32": lambda: serial(Path(clip), Path(out), model, scale, "fp32"),
         "serial reduced": lambda: serial(Path(clip), Path(out), model, scale, "auto"),
