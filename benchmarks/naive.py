@@ -97,7 +97,7 @@ def plain_network(model: str, scale: int, layout: torch.memory_format = torch.co
         foreign = ModelLoader(device="cpu").load_from_file(model).model.eval().to(memory_format=layout)
         return lambda pictures: foreign(pictures.to(memory_format=layout))
     card = registry.choose(model, float(scale)).card
-    net = espcn.load(weights.load(weights.find(card)).state, scale=scale).eval().to(memory_format=layout)
+    net = espcn.load(weights.load(weights.find(card)).state, espcn.Layout(scale=scale)).eval().to(memory_format=layout)
 
     def run(pictures: Tensor) -> Tensor:
         base = F.conv2d(F.pad(pictures, (2, 2, 2, 2), mode="replicate"), net.base)

@@ -16,7 +16,7 @@ from tests.engines import IdentityEngine, MeanEngine, NoiseEngine
 from tests.graphdef import espcn as graph
 from vsr.core.card import Precision
 from vsr.engines import registry, weights
-from vsr.engines.archs.espcn import Espcn
+from vsr.engines.archs.espcn import Espcn, Layout
 from vsr.engines.base import Batch, Engine, Key
 from vsr.engines.cuda import Graphed
 from vsr.engines.tiling import Tiled
@@ -36,7 +36,7 @@ def espcn(scale: int, channels: int = 1) -> Opener:
         from safetensors.torch import save_file
 
         torch.manual_seed(scale)
-        save_file(dict(Espcn(scale=scale, channels=channels).state_dict()), folder / "own.safetensors")
+        save_file(dict(Espcn(Layout(scale=scale, channels=channels)).state_dict()), folder / "own.safetensors")
         return registry.open_engine(str(folder / "own.safetensors"), scale=scale, precision=precision)
 
     return opened

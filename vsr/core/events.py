@@ -50,6 +50,19 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Worked:
+    """Work that is counted in other things than restored frames: files, crops, updates, pictures.
+
+    total: None where it is not known. note: a few words beside the bar ("loss 0.0012").
+    """
+
+    done: int
+    total: int | None
+    unit: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Warned:
     """Something the user should know, that does not stop the job."""
 
@@ -81,7 +94,7 @@ class Summary:
         return self.cpu_s / (self.cores * self.wall_s) if self.wall_s > 0 else 0.0
 
 
-Event = Planned | Progress | Warned | Summary
+Event = Planned | Progress | Worked | Warned | Summary
 Report = Callable[[Event], None]
 
 

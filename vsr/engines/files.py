@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from vsr.core.card import ModelCard, Precision
 from vsr.core.errors import IncompatibleModel
 from vsr.engines import weights
-from vsr.engines.archs import compact, espcn
+from vsr.engines.archs import compact, espcn, srresnet
 from vsr.engines.base import Engine
 from vsr.engines.cuda import graphed
 from vsr.engines.net import NetEngine
 
 if TYPE_CHECKING:
     from vsr.engines.archs.foreign import Foreign
+
+    _Net = espcn.Espcn | compact.Compact | srresnet.SrResNet | Foreign
 
 
 def inspect(path: Path) -> ModelCard:
@@ -57,19 +60,18 @@ def _graph(path: Path) -> tuple[ModelCard, bytes]:
     return dnn_superres.inspect(path.stem, content, digest=weights.digest_of(content)), content
 
 
-def _network(path: Path) -> tuple[ModelCard, espcn.Espcn | compact.Compact | Foreign]:
+def _network(path: Path) -> tuple[ModelCard, _Net]:
     if path.suffix.lower() not in weights.SUFFIXES:
         raise IncompatibleModel(
             f"{path} is no weight file that vsr reads", hint=f"It reads {', '.join(weights.SUFFIXES)}."
         )
     found = weights.load(path)
     state = weights.unwrapped(found.state)
-    own = espcn.recognise(state)
-    if own is not None:
-        return _espcn(path.stem, cast("Mapping[str, Tensor]", state), own, found.digest)
-    layout = compact.recognise(state)
-    if layout is not None:
-        return _compact(path.stem, cast("Mapping[str, Tensor]", state), layout, found.digest)
+    for own in OWN:
+        recognised = own(path.stem, state)
+        if recognised is not None:
+            card, net = recognised
+            return replace(card, digest=found.digest, parameters=sum(p.numel() for p in net.parameters())), net
     from vsr.engines.torchvision_stub import ensure_torchvision
 
     ensure_torchvision()
@@ -81,41 +83,24 @@ def _network(path: Path) -> tuple[ModelCard, espcn.Espcn | compact.Compact | For
         raise IncompatibleModel(f"{path}: {error.message}", hint=error.hint) from error
 
 
-def _espcn(
-    name: str, state: Mapping[str, Tensor], layout: tuple[int, int], digest: str
-) -> tuple[ModelCard, espcn.Espcn]:
-    scale, channels = layout
-    net = espcn.load(state, scale=scale, channels=channels)
-    card = ModelCard(
-        id=name,
-        family=name,
-        arch="espcn",
-        scale=scale,
-        domain="y" if channels == 1 else "rgb",
-        halo=espcn.halo(),
-        tiling="exact",
-        dtypes=("fp32", "bf16"),
-        parameters=sum(p.numel() for p in net.parameters()),
-        digest=digest,
-    )
-    return card, net
+def _espcn(name: str, state: Mapping[str, object]) -> tuple[ModelCard, _Net] | None:
+    layout = espcn.recognise(state)
+    return None if layout is None else (espcn.card(name, layout), espcn.load(_single(state), layout))
 
 
-def _compact(
-    name: str, state: Mapping[str, Tensor], layout: compact.Layout, digest: str
-) -> tuple[ModelCard, compact.Compact]:
-    net = compact.load({key: value.float() for key, value in state.items()}, layout)
-    card = ModelCard(
-        id=name,
-        family=name,
-        arch="compact",
-        scale=layout.scale,
-        domain="y" if layout.channels == 1 else "rgb",
-        halo=layout.halo,
-        tiling="exact",
-        dtypes=("fp32", "bf16", "fp16"),
-        parameters=sum(p.numel() for p in net.parameters()),
-        digest=digest,
-        description=f"Compact, {layout.features} wide, {layout.depth} deep",
-    )
-    return card, net
+def _compact(name: str, state: Mapping[str, object]) -> tuple[ModelCard, _Net] | None:
+    layout = compact.recognise(state)
+    return None if layout is None else (compact.card(name, layout), compact.load(_single(state), layout))
+
+
+def _srresnet(name: str, state: Mapping[str, object]) -> tuple[ModelCard, _Net] | None:
+    layout = srresnet.recognise(state)
+    return None if layout is None else (srresnet.card(name, layout), srresnet.load(_single(state), layout))
+
+
+def _single(state: Mapping[str, object]) -> dict[str, Tensor]:
+    """Give the tensors in single precision: files come in half precision too."""
+    return {key: value.float() for key, value in state.items() if isinstance(value, Tensor)}
+
+
+OWN = (_espcn, _compact, _srresnet)  # the networks that are known by their keys and shapes; the rest is spandrel's

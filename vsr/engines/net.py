@@ -38,8 +38,9 @@ class NetEngine:
         self._scale = scale
         with memory_errors(f"the weights of {card.id} do not fit on {device}"):
             self._net: nn.Module | None = net.to(self.device).eval().requires_grad_(False)
-            if body is not None:
-                body.to(dtype=DTYPES[precision], memory_format=torch.channels_last)  # type: ignore[call-overload]
+            for part in (body, getattr(net, "temporal", None)) if body is not None else ():
+                if part is not None:
+                    part.to(dtype=DTYPES[precision], memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def scale(self) -> int:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from tests.engines import card
 from vsr.core.errors import IncompatibleModel, OutOfMemory
-from vsr.engines.archs.espcn import Espcn
+from vsr.engines.archs.espcn import Espcn, Layout
 from vsr.engines.base import Batch, Key
 from vsr.engines.net import NetEngine
 
@@ -18,7 +18,7 @@ def batch(*shape: int) -> Batch:
 
 def espcn(precision: str = "fp32") -> NetEngine:
     torch.manual_seed(0)
-    net = Espcn(scale=3)
+    net = Espcn(Layout(scale=3))
     facts = card("espcn", domain="y", scale=3, halo=4, dtypes=("fp32", "bf16"))
     return NetEngine(net, card=facts, scale=3, body=net.body, precision="bf16" if precision == "bf16" else "fp32")
 
@@ -41,7 +41,7 @@ def test_the_result_carries_no_gradient_and_is_contiguous() -> None:
     ("shape", "said"), [((1, 3, 1, 8, 8), "windows of 1 frames, got 3"), ((1, 1, 1, 6, 8), "multiples of 4")]
 )
 def test_a_batch_that_is_not_the_cards_is_refused(shape: tuple[int, ...], said: str) -> None:
-    engine = NetEngine(Espcn(scale=2), card=card("e", domain="y", scale=2, divisor=4, minimum=8), scale=2)
+    engine = NetEngine(Espcn(Layout(scale=2)), card=card("e", domain="y", scale=2, divisor=4, minimum=8), scale=2)
     with pytest.raises(IncompatibleModel, match=said):
         engine.restore(batch(*shape))
 

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from vsr.core.card import ModelCard
 from vsr.core.errors import DeviceError, IncompatibleModel, UnknownModel, WeightsCorrupt, WeightsMissing
 from vsr.engines import registry, weights
-from vsr.engines.archs.espcn import Espcn, halo
+from vsr.engines.archs.espcn import Espcn, Layout
 from vsr.engines.base import Batch, Key
 from vsr.engines.cards import dump
 
@@ -23,7 +23,7 @@ SHIPPED = weights.shipped_folder()
 
 def put(folder: Path, scale: int, *, family: str = "espcn", domain: str = "y") -> ModelCard:
     torch.manual_seed(scale)
-    net = Espcn(scale=scale, channels=1 if domain == "y" else 3)
+    net = Espcn(Layout(scale=scale, channels=1 if domain == "y" else 3))
     header = {"arch": "espcn", "scale": str(scale), "channels": str(net.channels)}
     content = save(dict(net.state_dict()), metadata=header)
     card = ModelCard(
@@ -32,7 +32,7 @@ def put(folder: Path, scale: int, *, family: str = "espcn", domain: str = "y") -
         arch="espcn",
         scale=scale,
         domain="y" if domain == "y" else "rgb",
-        halo=halo(),
+        halo=Layout(scale=2).halo,
         dtypes=("fp32", "bf16"),
         parameters=sum(p.numel() for p in net.parameters()),
         digest=weights.digest_of(content),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tests.engines import IdentityEngine, NoiseEngine, card
 from vsr.core.errors import IncompatibleModel
-from vsr.engines.archs.espcn import Espcn, halo
+from vsr.engines.archs.espcn import Espcn, Layout
 from vsr.engines.base import Batch, Key
 from vsr.engines.net import NetEngine
 from vsr.engines.tiling import Tiled, cut
@@ -42,8 +42,8 @@ def batch(height: int, width: int, *, channels: int = 1, frames: int = 1, count:
 
 def espcn(**facts: int) -> NetEngine:
     torch.manual_seed(0)
-    net = Espcn(scale=2)
-    return NetEngine(net, card=card("espcn", domain="y", scale=2, halo=facts.get("halo", halo())), scale=2)
+    net = Espcn(Layout(scale=2))
+    return NetEngine(net, card=card("espcn", domain="y", scale=2, halo=facts.get("halo", Layout(scale=2).halo)), scale=2)
 
 
 @pytest.mark.parametrize("size", [(40, 40), (50, 33), (17, 70), (9, 9)])
@@ -56,7 +56,7 @@ def test_tiles_of_an_exact_network_equal_the_whole(size: tuple[int, int], tile: 
 
 
 def test_one_pixel_of_overlap_too_little_is_seen() -> None:
-    engine, short = espcn(), espcn(halo=halo() - 1)
+    engine, short = espcn(), espcn(halo=Layout(scale=2).halo - 1)
     given = batch(40, 40)
     assert float((Tiled(short, 10).restore(given) - engine.restore(given)).abs().max()) > 1e-5
 

@@ -1,9 +1,12 @@
-"""Compact: a chain of 3x3 convolutions with PReLU at low resolution, one sub-pixel shuffle, a nearest-neighbour base.
+"""Compact: a chain of 3x3 convolutions with PReLU at low resolution and one sub-pixel shuffle, onto an upscaled base.
 
 The layout of SRVGGNetCompact (Real-ESRGAN's small video models: 64 wide, 16 or 32 deep), whose checkpoints load as they
 are; width, depth and scale are read from the shapes. The result is the reference network's; the order of work is ours:
 nearest upsampling followed by an addition is the same as adding each pixel to its scale² channels before the shuffle,
 at a fraction of the cost on a CPU, and the base stays in float32 while the body may run in bfloat16.
+
+Two things are our own: a bicubic base instead of the nearest-neighbour one (its fixed kernel lies in the weight file as
+`base`, so that a file says which it has), and a `TemporalResidual` where a window holds N frames.
 """
 
 from __future__ import annotations
@@ -14,34 +17,47 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vsr.filters import shuffle
+from vsr.core.card import ModelCard
+from vsr.engines.temporal_residual import TemporalResidual
+from vsr.filters import BICUBIC, phase_kernel, shuffle
 
 _KEYS = re.compile(r"body\.(\d+)\.(weight|bias)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """channels in and out, features (width), convolutions between the first and the last (depth), scale."""
+    """channels in and out, features (width), convolutions between the first and the last (depth), scale.
+
+    bicubic: the base is bicubic, not nearest. frames: N in a window.
+    """
 
     channels: int
     features: int
     depth: int
     scale: int
+    bicubic: bool = False
+    frames: int = 1
 
     @property
     def halo(self) -> int:
         """The reach of one output pixel: one pixel a convolution."""
-        return self.depth + 2
+        return self.depth + 2 + (3 if self.frames > 1 else 0)
 
 
 class Compact(nn.Module):
-    """(B, N, C, H, W) in [0, 1] -> (B, C, scale*H, scale*W): the centre picture."""
+    """(B, N, C, H, W) in [0, 1] -> (B, C, scale*H, scale*W): the centre picture.
+
+    `aligned` (B, N-1, C, scale*H, scale*W): the neighbours' differences to the centre where N > 1; None counts as zero.
+    """
+
+    base: Tensor | None
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
-        self.scale = layout.scale
+        self.scale, self.channels = layout.scale, layout.channels
         layers: list[nn.Module] = [nn.Conv2d(layout.channels, layout.features, 3, padding=1)]
         for _ in range(layout.depth):
             layers += [nn.PReLU(layout.features), nn.Conv2d(layout.features, layout.features, 3, padding=1)]
@@ -50,12 +66,35 @@ class Compact(nn.Module):
             nn.Conv2d(layout.features, layout.channels * layout.scale**2, 3, padding=1),
         ]
         self.body = nn.Sequential(*layers)
+        self.temporal = (
+            TemporalResidual(
+                frames=layout.frames,
+                channels=layout.channels,
+                scale=layout.scale,
+                context=layout.features,
+                features=layout.features,
+            )
+            if layout.frames > 1
+            else None
+        )
+        self.base = None
+        if layout.bicubic:
+            kernel = torch.from_numpy(phase_kernel(layout.scale, BICUBIC)).float()[:, None]
+            self.register_buffer("base", kernel.repeat(layout.channels, 1, 1, 1))
 
-    def forward(self, frames: Tensor) -> Tensor:
+    def forward(self, frames: Tensor, aligned: Tensor | None = None) -> Tensor:
         centre = frames[:, frames.shape[1] // 2]
-        first = self.body[0]
-        assert isinstance(first, nn.Conv2d)
-        detail = self.body(centre.to(first.weight.dtype, memory_format=torch.channels_last)).to(centre.dtype)
+        *front, last = self.body
+        assert isinstance(last, nn.Conv2d)
+        features = centre.to(last.weight.dtype, memory_format=torch.channels_last)
+        for layer in front:
+            features = layer(features)
+        detail = last(features).to(centre.dtype)
+        if self.temporal is not None and aligned is not None:
+            detail = detail + self.temporal(aligned, features).to(centre.dtype)
+        if self.base is not None:
+            padded = F.pad(centre, (2, 2, 2, 2), mode="replicate").to(memory_format=torch.channels_last)
+            return shuffle(F.conv2d(padded, self.base.to(centre.dtype), groups=self.channels) + detail, self.scale)
         blocks = detail.permute(0, 2, 3, 1).unflatten(3, (centre.shape[1], self.scale**2))
         # Each pixel is the base of its scale² channels. Not in place: in float32 `detail` may be the body's own result.
         summed = blocks + centre.permute(0, 2, 3, 1).unsqueeze(-1)
@@ -69,18 +108,52 @@ def load(state: Mapping[str, Tensor], layout: Layout) -> Compact:
     return net
 
 
+def card(name: str, layout: Layout) -> ModelCard:
+    """Give the facts of a network of this layout as a card without weights."""
+    return ModelCard(
+        id=name,
+        family=name,
+        arch="compact",
+        scale=layout.scale,
+        domain="y" if layout.channels == 1 else "rgb",
+        frames=layout.frames,
+        alignment="none" if layout.frames == 1 else "grid",
+        halo=layout.halo,
+        dtypes=("fp32", "bf16", "fp16"),
+        description=f"Compact, {layout.features} wide, {layout.depth} deep",
+    )
+
+
+def build(card: ModelCard, state: Mapping[str, Tensor], *, scale: int) -> Compact:
+    """Build the network of a card. Raises RuntimeError when the weights are of another network or scale."""
+    layout = recognise(state)
+    if layout is None or layout.scale != scale or layout.frames != card.frames:
+        raise RuntimeError(f"found {layout}, the card says x{scale} with {card.frames} frames")
+    return load(state, layout)
+
+
 def recognise(state: Mapping[str, object]) -> Layout | None:
     """Give the layout if `state` is that of this network with PReLU, else None."""
     shapes = {key: tuple(value.shape) for key, value in state.items() if isinstance(value, Tensor)}
+    own = [key for key in state if key == "base" or key.startswith("temporal.")]
     numbers = [int(match[1]) for key in state if (match := _KEYS.fullmatch(key))]
-    if len(shapes) != len(state) or len(numbers) != len(state) or max(numbers, default=1) % 2:
+    if len(shapes) != len(state) or len(numbers) + len(own) != len(state) or max(numbers, default=1) % 2:
         return None
     last, first = max(numbers), shapes.get("body.0.weight", ())
     if last < 2 or len(first) != 4 or first[1] not in (1, 3):
         return None
-    layout = Layout(channels=first[1], features=first[0], depth=last // 2 - 1, scale=_scale(shapes, last, first[1]))
-    if layout.scale < 1:
+    scale = _scale(shapes, last, first[1])
+    enter = shapes.get("temporal.enter.weight")
+    if scale < 1 or (enter is not None and len(enter) != 4):
         return None
+    layout = Layout(
+        channels=first[1],
+        features=first[0],
+        depth=last // 2 - 1,
+        scale=scale,
+        bicubic="base" in shapes,
+        frames=1 if enter is None else enter[1] // (first[1] * scale**2) + 1,
+    )
     with torch.device("meta"):
         expected = {key: tuple(value.shape) for key, value in Compact(layout).state_dict().items()}
     return layout if expected == shapes else None
