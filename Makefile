@@ -3,6 +3,7 @@
 #   make test    the whole test suite
 #   make check   format, lint, types, import contracts, quick tests: before every commit
 #   make bench   how fast each stage runs on this machine
+#   make scores TESTSETS=folder   measure the shipped weights again, beside the figures in their cards
 #   make docs    docs/cli.md from the commands
 #   make setup   .venv only;  make clean  what was made, but .venv
 
@@ -16,7 +17,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; 
 # Two test processes with a team of threads each would fight for the cores.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
 
-.PHONY: setup demo test check bench docs clean
+.PHONY: setup demo test check bench scores docs clean
 .DEFAULT_GOAL := test
 
 setup: $(READY)
@@ -44,6 +45,10 @@ check: $(READY)
 
 bench: $(READY)
 	@$(BIN)/vsr bench
+
+scores: $(READY)
+	@test -n "$(TESTSETS)" || { echo "name a folder that holds set5, set14, bsd100: make scores TESTSETS=/path/to/testsets" >&2; exit 2; }
+	@$(BIN)/python recipes/score.py $(TESTSETS)
 
 docs: $(READY)
 	$(BIN)/vsr reference > docs/cli.md

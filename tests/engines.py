@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from vsr.core.card import ModelCard, Precision, Tiling
+from vsr.core.card import Alignment, ModelCard, Precision, Tiling
 from vsr.core.errors import OutOfMemory
 from vsr.core.frame import Domain
 from vsr.engines.base import Batch
+from vsr.engines.net import NetEngine
+from vsr.filters import BICUBIC, resize
 
 
 def card(
@@ -23,6 +25,7 @@ def card(
     divisor: int = 1,
     minimum: int = 1,
     tiling: Tiling = "exact",
+    alignment: Alignment = "none",
     dtypes: tuple[Precision, ...] = ("fp32",),
 ) -> ModelCard:
     return ModelCard(
@@ -36,6 +39,7 @@ def card(
         divisor=divisor,
         minimum=minimum,
         tiling=tiling,
+        alignment=alignment,
         dtypes=dtypes,
     )
 
@@ -69,6 +73,33 @@ class MeanEngine:
 
     def close(self) -> None:
         pass
+
+
+class AlignedMean(nn.Module):
+    """Gives the centre's bicubic plus the mean of the aligned differences: the mean of neighbours on the centre."""
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, frames: Tensor, aligned: Tensor) -> Tensor:
+        size, height, width = frames.shape[1], *frames.shape[-2:]
+        center = resize(frames[:, size // 2], height * self.scale, width * self.scale, BICUBIC)
+        return center + aligned.mean(dim=1)
+
+
+def aligned_mean(frames: int = 3, scale: int = 2, domain: Domain = "y", divisor: int = 1) -> NetEngine:
+    """Give an engine that takes neighbours aligned on the output grid; it reads 2 pixels around each."""
+    facts = card(
+        f"aligned-mean-{frames}",
+        domain=domain,
+        frames=frames,
+        scale=scale,
+        halo=2,
+        divisor=divisor,
+        alignment="grid",
+    )
+    return NetEngine(AlignedMean(scale), card=facts, scale=scale)
 
 
 class FaultyEngine(IdentityEngine):

@@ -21,6 +21,10 @@ from vsr.core.errors import VsrError
 
 VERBS = {
     "upscale": "Make a video, an image or a sequence of images larger and sharper.",
+    "extract": "Take frames out of videos: every, some, windows, shots.",
+    "prepare": "Make a dataset: HR, LR and enlarged LR of pictures or windows.",
+    "train": "Train a network by a recipe, on pictures or videos.",
+    "evaluate": "Measure models on test sets: tables, and a page to look at.",
     "models": "List the models, or tell everything about one.",
     "presets": "List the presets, or show one.",
     "probe": "Tell everything known about a media file.",

@@ -230,8 +230,23 @@ def shuffle(planes: Tensor, scale: int) -> Tensor:
     Shi et al. 2016, eq. 4, the order of torch's pixel_shuffle; a third of its time where channels lie innermost
     (channels_last), as convolutions leave them.
     """
-    if not planes.is_contiguous(memory_format=torch.channels_last):
+    if is_traced() or not planes.is_contiguous(memory_format=torch.channels_last):
         return F.pixel_shuffle(planes, scale)
     count, _, height, width = planes.shape
     blocks = planes.permute(0, 2, 3, 1).reshape(count, height, width, -1, scale, scale)
     return blocks.permute(0, 3, 1, 4, 2, 5).reshape(count, -1, height * scale, width * scale)
+
+
+def unshuffle(planes: Tensor, scale: int) -> Tensor:
+    """Fold pixels into channels, the inverse of `shuffle`: (B, C, scale * H, scale * W) -> (B, C * scale², H, W)."""
+    if not is_traced():
+        return F.pixel_unshuffle(planes, scale)
+    # A convolution that picks: exporters have no operator of this order, and spell it out in six dimensions.
+    picks = torch.eye(scale**2, dtype=planes.dtype, device=planes.device).reshape(scale**2, 1, scale, scale)
+    channels = planes.shape[1]
+    return F.conv2d(planes, picks.repeat(channels, 1, 1, 1), stride=scale, groups=channels)
+
+
+def is_traced() -> bool:
+    """Whether torch is recording the call for an export: then one plain operator is worth more than a quick order."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()

@@ -15,7 +15,7 @@ OWNERS = {
     "_thread": (),
     "concurrent": (),
     "multiprocessing": ("vsr/jobs/executors/*.py",),
-    "pickle": ("vsr/engines/weights.py",),  # its error only: see the test below
+    "pickle": ("vsr/engines/weights.py", "vsr/training/checkpoint.py"),  # its error only: see the test below
     "requests": (),
     "urllib": (),
     "socket": (),
@@ -24,7 +24,13 @@ OWNERS = {
     "imageio_ffmpeg": ("vsr/io/ffmpeg.py",),
     "subprocess": ("vsr/io/ffmpeg.py",),
     "spandrel": ("vsr/engines/*.py", "vsr/engines/archs/foreign.py"),
+    "onnxruntime": ("vsr/engines/archs/onnx_file.py", "vsr/engines/exchange.py"),
+    "onnx": ("vsr/engines/onnx_graph.py", "vsr/engines/exchange.py"),
     "click": ("vsr/cli.py", "vsr/commands/*.py"),
+    "tqdm": ("vsr/commands/bars.py",),
+    "accelerate": ("vsr/training/*.py",),
+    "tensorboard": (),  # by torch.utils.tensorboard, in training/board.py
+    "lmdb": ("vsr/data/*.py",),
     "rich": ("vsr/commands/screen.py", "vsr/commands/tables.py"),
 }
 

@@ -12,8 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.engines import IdentityEngine, MeanEngine, NoiseEngine
+from tests.engines import IdentityEngine, MeanEngine, NoiseEngine, aligned_mean
 from tests.graphdef import espcn as graph
+from tests.onnxgraph import layers, network
 from vsr.core.card import Precision
 from vsr.engines import registry, weights
 from vsr.engines.archs.espcn import Espcn, Layout
@@ -69,6 +70,15 @@ def superres(folder: Path, precision: Precision) -> Engine:
     return registry.open_engine(str(folder / "ESPCN_x3.pb"), scale=3, precision=precision)
 
 
+def onnx_file(scale: int, *, channels: int = 3, side: int | str = "side") -> Opener:
+    def opened(folder: Path, precision: Precision) -> Engine:
+        model = network(layers(scale, channels), scale, shape=("count", channels, side, side))
+        (folder / "net.onnx").write_bytes(model.SerializeToString())
+        return registry.open_engine(str(folder / "net.onnx"), scale=scale, precision=precision)
+
+    return opened
+
+
 ENGINES: dict[str, Opener] = {
     **{f"{name}-x{scale}": weightless(name, scale) for name in ("nearest", "bilinear", "bicubic") for scale in (1, 2)},
     **{f"lanczos-x{scale}": weightless("lanczos", scale) for scale in (2, 3, 5)},
@@ -81,8 +91,13 @@ ENGINES: dict[str, Opener] = {
     "compact-x2": compact(2),
     "compact-x4": compact(4),
     "dnn-superres-x3": superres,
+    "onnx-x3": onnx_file(3, channels=1),
+    "onnx-x2-rgb": onnx_file(2),
+    "onnx-x2-of-one-size": onnx_file(2, side=24),
     "identity": lambda folder, precision: IdentityEngine(),
     "mean-3": lambda folder, precision: MeanEngine(3),
+    "aligned-mean-3": lambda folder, precision: aligned_mean(3, scale=2),
+    "aligned-mean-5-rgb": lambda folder, precision: aligned_mean(5, scale=4, domain="rgb", divisor=4),
     "noise": lambda folder, precision: NoiseEngine(),
     "tiled": lambda folder, precision: Tiled(espcn(2)(folder, precision), 11),
     "graphed": lambda folder, precision: Graphed(espcn(3)(folder, precision)),
@@ -117,7 +132,11 @@ def batch(engine: Engine, *, height: int = 36, width: int = 45, count: int = 3) 
     channels = 1 if card.domain == "y" else 3
     texture = torch.rand(count, card.frames, channels, height, width, generator=torch.Generator().manual_seed(4))
     frames = 0.3 + 0.2 * torch.sin(7 * x + 3 * y) + 0.2 * (x > y) + 0.1 * texture
-    return Batch(frames=frames, keys=tuple(Key(frame=i, seed=9) for i in range(count)))
+    aligned = None
+    if card.alignment == "grid":
+        full = (count, card.frames - 1, channels, height * engine.scale, width * engine.scale)
+        aligned = 0.1 * torch.randn(full, generator=torch.Generator().manual_seed(5))
+    return Batch(frames=frames, keys=tuple(Key(frame=i, seed=9) for i in range(count)), aligned=aligned)
 
 
 def agreement_db(a: Tensor, b: Tensor) -> float:
@@ -157,7 +176,13 @@ def test_a_window_does_not_depend_on_its_batch(engine: Engine) -> None:
     given = batch(engine)
     together = engine.restore(given)
     alone = [
-        engine.restore(Batch(frames=given.frames[i : i + 1], keys=given.keys[i : i + 1]))
+        engine.restore(
+            Batch(
+                frames=given.frames[i : i + 1],
+                keys=given.keys[i : i + 1],
+                aligned=None if given.aligned is None else given.aligned[i : i + 1],
+            )
+        )
         for i in range(len(given.keys))
     ]
     # kernels are chosen by shape: sums in another order

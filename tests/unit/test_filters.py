@@ -9,7 +9,21 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 
-from vsr.filters import ALIGNED, BICUBIC, BILINEAR, KERNELS, LANCZOS, NEAREST, Axis, Kernel, phase_kernel, resize, taps
+from vsr.filters import (
+    ALIGNED,
+    BICUBIC,
+    BILINEAR,
+    KERNELS,
+    LANCZOS,
+    NEAREST,
+    Axis,
+    Kernel,
+    phase_kernel,
+    resize,
+    shuffle,
+    taps,
+    unshuffle,
+)
 
 SIZES = [((9, 11), (18, 33)), ((16, 24), (8, 6)), ((17, 13), (25, 20)), ((40, 30), (13, 30)), ((5, 7), (35, 3))]
 PIL_FILTERS = {
@@ -164,3 +178,16 @@ def test_an_axis_left_alone_aligns_the_edges() -> None:
     planes = noise(4, 6)
     aligned = resize(planes, 8, 12, BICUBIC, vertical=ALIGNED, horizontal=ALIGNED)
     assert torch.equal(aligned, resize(planes, 8, 12, BICUBIC, vertical=explicit, horizontal=explicit))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("format", [torch.contiguous_format, torch.channels_last])
+def test_shuffles_are_torchs_own_whether_or_not_they_are_recorded(format: torch.memory_format) -> None:
+    folded = noise(2, 3 * 9, 5, 4).contiguous(memory_format=format)
+    unfolded = F.pixel_shuffle(folded, 3)
+    assert torch.equal(shuffle(folded, 3), unfolded)
+    assert torch.equal(unshuffle(unfolded, 3), folded)
+    recorded = torch.jit.trace(lambda planes: unshuffle(shuffle(planes, 3), 3), (folded[:1, :, :2],))
+    kinds = {node.kind() for node in recorded.graph.nodes()}
+    assert "aten::pixel_shuffle" in kinds and "aten::permute" not in kinds
+    assert torch.equal(recorded(folded), folded)

@@ -21,7 +21,7 @@ LOG_S = 10.0  # between lines where no terminal redraws them
 def open_bar(*, as_json: bool, quiet: bool) -> Iterator[Report]:
     """Give a Report that draws `Worked` on stderr as a bar and prints `Warned` above it; JSON lines go to stdout."""
     if as_json:
-        yield lambda event: print_line(event)
+        yield print_line
         return
     if quiet:
         yield silent

@@ -11,14 +11,20 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from vsr.core.events import Event, Planned, Progress, StageLoad, Summary, Warned
+from vsr.core.events import Event, Planned, Progress, StageLoad, Summary, Warned, Worked
 
 if TYPE_CHECKING:
     from vsr.core.media import PacketIndex
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
-_NAMES: Mapping[type, str] = {Planned: "planned", Progress: "progress", Warned: "warning", Summary: "summary"}
+_NAMES: Mapping[type, str] = {
+    Planned: "planned",
+    Progress: "progress",
+    Worked: "worked",
+    Warned: "warning",
+    Summary: "summary",
+}
 
 
 def event_line(event: Event) -> str:

@@ -1,22 +1,28 @@
-"""`vsr models`: what can be put after --model."""
+"""`vsr models`: what can be put after --model; export and import stand in `models_exchange.py`."""
 
 from __future__ import annotations
 
 import click
 
 from vsr.commands.lines import json_line
+from vsr.commands.models_exchange import export, import_
 from vsr.commands.options import json_flag
 from vsr.core.card import ModelCard, Score
 
 
 @click.group("models")
 def command() -> None:
-    """List the models, or tell everything about one.
+    """List the models, tell everything about one, take them to other programs and from them.
 
     \b
     vsr models list
     vsr models info espcn-x2
+    vsr models export espcn-x2 --format onnx
     """
+
+
+command.add_command(export)
+command.add_command(import_)
 
 
 @command.command("list")
@@ -46,7 +52,7 @@ def info(name: str, as_json: bool) -> None:
         if as_json:
             click.echo(json_line(card))
         else:
-            show_facts(card.id, _facts(card))
+            show_facts(card.id, facts(card))
 
 
 def _named(name: str, cards: tuple[ModelCard, ...]) -> list[ModelCard]:
@@ -74,8 +80,9 @@ def _row(card: ModelCard) -> tuple[str, ...]:
     )
 
 
-def _facts(card: ModelCard) -> list[tuple[str, str]]:
-    facts = [
+def facts(card: ModelCard) -> list[tuple[str, str]]:
+    """Give what is known of a model as names and values."""
+    found = [
         ("description", card.description),
         ("family", card.family),
         ("arch", card.arch),
@@ -90,8 +97,8 @@ def _facts(card: ModelCard) -> list[tuple[str, str]]:
         ("training", card.training),
         ("digest", card.digest),
     ]
-    facts += [(score.test_set, _score(score)) for score in card.scores]
-    return [(name, value) for name, value in facts if value]
+    found += [(score.test_set, _score(score)) for score in card.scores]
+    return [(name, value) for name, value in found if value]
 
 
 def _scale(card: ModelCard) -> str:

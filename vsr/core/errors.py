@@ -26,7 +26,8 @@ VsrError                      1   (never raised itself)
 ├── JobError                  7   the work
 │   ├── JobLocked             7
 │   ├── ChangedSinceStart     7
-│   └── ChunkFailed           7
+│   ├── ChunkFailed           7
+│   └── NonFiniteLoss         7   training met infinity or NaN; the batch is kept
 ├── VerifyError               8   the result does not match its source
 ├── PartialFailure            9   some files of a folder failed
 └── Interrupted             130   stopped by the user; can be resumed
@@ -167,6 +168,10 @@ class ChangedSinceStart(JobError):
 
 class ChunkFailed(JobError):
     """A chunk failed for a reason of its own."""
+
+
+class NonFiniteLoss(JobError):
+    """Training met a loss or a gradient that is no finite number."""
 
 
 class VerifyError(VsrError):

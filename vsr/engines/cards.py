@@ -60,6 +60,36 @@ def dump(card: ModelCard) -> str:
     return "\n".join(lines) + "\n"
 
 
+def to_json(card: ModelCard) -> str:
+    """Give the card as one line of JSON: what travels inside exported files."""
+    return json.dumps({key: value for key, value in dataclasses.asdict(card).items() if value is not None})
+
+
+def from_json(text: str) -> ModelCard:
+    """Give the card that `to_json` wrote. It may come from anywhere: what a terminal would obey becomes a space.
+
+    Raises:
+        ModelError: not such a line.
+    """
+    try:
+        table = _printable(json.loads(text))
+        if not isinstance(table, dict):
+            raise ValueError("not a table")
+        return _card(table)
+    except ValueError as error:  # JSON's own is one
+        raise ModelError(f"not a model card: {error}") from error
+
+
+def _printable(value: object) -> object:
+    if isinstance(value, str):
+        return "".join(sign if sign.isprintable() else " " for sign in value)
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _printable(item) for key, item in value.items()}
+    return value
+
+
 def _card(table: Mapping[str, object]) -> ModelCard:
     for key in table:
         if key not in _KEYS:

@@ -16,6 +16,8 @@ from vsr.engines.archs import compact, espcn, srresnet
 from vsr.engines.base import Engine
 from vsr.engines.cuda import graphed
 from vsr.engines.net import NetEngine
+from vsr.engines.onnx_graph import read_graph
+from vsr.engines.tiling import Tiled
 
 if TYPE_CHECKING:
     from vsr.engines.archs.foreign import Foreign
@@ -30,9 +32,9 @@ def inspect(path: Path) -> ModelCard:
         WeightsMissing, WeightsCorrupt, UnsafeWeights: see `weights.load`.
         IncompatibleModel: a known kind of file, but of no network that vsr runs.
     """
-    if path.suffix.lower() == ".pb":
+    if path.suffix.lower() in weights.GRAPHS:
         return _graph(path)[0]
-    return _network(path)[0]
+    return network(path)[0]
 
 
 def open_file(path: Path, *, device: str = "cpu", precision: Precision = "fp32") -> Engine:
@@ -41,26 +43,65 @@ def open_file(path: Path, *, device: str = "cpu", precision: Precision = "fp32")
     Raises:
         As `inspect`.
     """
-    if path.suffix.lower() == ".pb":
-        from vsr.engines.archs.dnn_superres import DnnSuperres
-
-        card, content = _graph(path)
-        assert card.scale is not None
-        return DnnSuperres(content, card=card, scale=card.scale)
-    card, net = _network(path)
+    if path.suffix.lower() in weights.GRAPHS:
+        return open_graph(path, device=device)
+    card, net = network(path)
     assert card.scale is not None
     engine = NetEngine(net, card=card, scale=card.scale, body=net.body, device=device, precision=precision)
     return graphed(engine, device)
 
 
-def _graph(path: Path) -> tuple[ModelCard, bytes]:
-    from vsr.engines.archs import dnn_superres
+def open_graph(path: Path, *, card: ModelCard | None = None, device: str = "cpu") -> Engine:
+    """Open a whole network (.onnx, .pb) as an engine; `card` is the one that stands beside it, None: it is measured.
 
-    content = weights.read(path)
-    return dnn_superres.inspect(path.stem, content, digest=weights.digest_of(content)), content
+    Raises:
+        As `inspect`; WeightsCorrupt: another digest than the card's.
+    """
+    card, content = _graph(path, card)
+    assert card.scale is not None
+    if path.suffix.lower() == ".pb":
+        from vsr.engines.archs.dnn_superres import DnnSuperres
+
+        return DnnSuperres(content, card=card, scale=card.scale)
+    from vsr.engines.archs.onnx_file import OnnxFile
+
+    engine = OnnxFile(content, card=card, device=device)
+    if engine.side is None:
+        return engine
+    return Tiled(engine, tile=engine.side - 2 * card.halo)  # a graph of one size is run in tiles of that size
 
 
-def _network(path: Path) -> tuple[ModelCard, _Net]:
+def _graph(path: Path, card: ModelCard | None = None) -> tuple[ModelCard, bytes]:
+    """Give a graph's card and content. What was measured once is kept: running a large network takes seconds."""
+    if path.suffix.lower() == ".pb":
+        from vsr.engines.archs import dnn_superres
+
+        content = weights.read(path)
+        digest = weights.digest_of(content)
+        if card is not None:
+            weights.check_digest(path, digest, card.digest)
+        return card or dnn_superres.inspect(path.stem, content, digest=digest), content
+    graph = read_graph(path)
+    if card is not None:
+        weights.check_digest(path, graph.digest, card.digest)
+        return card, graph.content
+    known = path.stem, graph.digest
+    if known not in _measured:
+        from vsr.engines.archs import onnx_file
+
+        _measured[known] = onnx_file.inspect(path.stem, graph)
+    return _measured[known], graph.content
+
+
+_measured: dict[tuple[str, str], ModelCard] = {}  # cards of ONNX files by name and digest
+
+
+def network(path: Path) -> tuple[ModelCard, _Net]:
+    """Give the card and the network of a weight file, in single precision on the CPU.
+
+    Raises:
+        As `inspect`.
+    """
     if path.suffix.lower() not in weights.SUFFIXES:
         raise IncompatibleModel(
             f"{path} is no weight file that vsr reads", hint=f"It reads {', '.join(weights.SUFFIXES)}."
@@ -72,13 +113,10 @@ def _network(path: Path) -> tuple[ModelCard, _Net]:
         if recognised is not None:
             card, net = recognised
             return replace(card, digest=found.digest, parameters=sum(p.numel() for p in net.parameters())), net
-    from vsr.engines.torchvision_stub import ensure_torchvision
-
-    ensure_torchvision()
     from vsr.engines.archs import foreign
 
     try:
-        return foreign.build(path.stem, found.state, digest=found.digest)
+        return foreign.identify(path.stem, found.state, digest=found.digest)
     except IncompatibleModel as error:
         raise IncompatibleModel(f"{path}: {error.message}", hint=error.hint) from error
 

@@ -45,12 +45,13 @@ GRAPH_BYTES = 2048.0  # bytes a pixel assumed of networks that OpenCV runs, whos
 # channels in and out, four times over
 
 
-def bytes_per_pixel(net: nn.Module, frames: Tensor) -> float:
+def bytes_per_pixel(net: nn.Module, frames: Tensor, *more: Tensor) -> float:
     """Give the working memory a call takes, in bytes per low-resolution pixel and window, from one small call.
 
-    frames: (1, N, C, H, W). The largest sum of what goes into and comes out of one operator, with a safety factor.
+    frames: (1, N, C, H, W); more: what else the network takes. The largest sum of what goes into and comes out of one
+    operator, with a safety factor.
     """
-    most = float(frames.nbytes)
+    most = float(sum(given.nbytes for given in (frames, *more)))
 
     def look(_: nn.Module, inputs: tuple[object, ...], output: object) -> None:
         nonlocal most
@@ -60,7 +61,7 @@ def bytes_per_pixel(net: nn.Module, frames: Tensor) -> float:
     hooks = [module.register_forward_hook(look) for module in net.modules()]
     try:
         with torch.inference_mode():
-            net(frames)
+            net(frames, *more)
     finally:
         for hook in hooks:
             hook.remove()

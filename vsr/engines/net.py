@@ -18,6 +18,7 @@ DTYPES: Mapping[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.
 class NetEngine:
     """Runs a module that maps (B, N, C, H, W) to (B, C, s*H, s*W).
 
+    Where the card's alignment is `grid` the module takes the aligned differences (B, N-1, C, s*H, s*W) beside it.
     `body` is the part that runs in the reduced precision, in channels_last; the module casts at the body's doors, so
     that what goes in and comes out is float32. `restore` gives an inference tensor: change it in place only under
     `torch.inference_mode()`. Safe to call from several threads: the module holds no state of a call.
@@ -54,10 +55,10 @@ class NetEngine:
             IncompatibleModel: the window's size or channels are not the card's.
         """
         assert self._net is not None, "restore after close"
-        check_batch(self.card, batch)
+        check_batch(self.card, batch, self._scale)
         size = "x".join(str(n) for n in batch.frames.shape)
         with memory_errors(f"{self.card.id} on windows of {size}"), torch.inference_mode():
-            result = self._net(batch.frames)
+            result = self._net(batch.frames) if batch.aligned is None else self._net(batch.frames, batch.aligned)
         assert isinstance(result, Tensor)
         return result.contiguous().float()
 
@@ -67,7 +68,10 @@ class NetEngine:
         side = -(-max(64, self.card.minimum) // self.card.divisor) * self.card.divisor
         channels = 1 if self.card.domain == "y" else 3
         frames = torch.zeros((1, self.card.frames, channels, side, side), device=self.device)
-        return bytes_per_pixel(self._net, frames)
+        if self.card.alignment == "none":
+            return bytes_per_pixel(self._net, frames)
+        full = (1, self.card.frames - 1, channels, side * self._scale, side * self._scale)
+        return bytes_per_pixel(self._net, frames, torch.zeros(full, device=self.device))
 
     def close(self) -> None:
         self._net = None
@@ -75,13 +79,14 @@ class NetEngine:
             torch.cuda.empty_cache()
 
 
-def check_batch(card: ModelCard, batch: Batch) -> None:
-    """Hold a batch against the card.
+def check_batch(card: ModelCard, batch: Batch, scale: int = 1) -> None:
+    """Hold a batch against the card; `scale` is the engine's, for the size of aligned differences.
 
     Raises:
-        IncompatibleModel: another number of frames or channels, or a size that is not the divisor's or too small.
+        IncompatibleModel: another number of frames or channels, a size that is not the divisor's or too small, or
+            aligned differences that are missing, not asked for, or of another size.
     """
-    _, frames, channels, height, width = batch.frames.shape
+    count, frames, channels, height, width = batch.frames.shape
     if frames != card.frames:
         raise IncompatibleModel(f"{card.id} takes windows of {card.frames} frames, got {frames}")
     if card.parameters and channels != (1 if card.domain == "y" else 3):  # a weightless engine takes any planes
@@ -90,3 +95,8 @@ def check_batch(card: ModelCard, batch: Batch) -> None:
         raise IncompatibleModel(
             f"{card.id} takes multiples of {card.divisor} of at least {card.minimum}, got {width}x{height}"
         )
+    full = (count, frames - 1, channels, height * scale, width * scale)
+    wanted = full if card.alignment == "grid" else None
+    given = None if batch.aligned is None else tuple(batch.aligned.shape)
+    if given != wanted:
+        raise IncompatibleModel(f"{card.id} takes aligned differences of {wanted}, got {given}")

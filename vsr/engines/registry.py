@@ -11,7 +11,7 @@ import importlib
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from vsr.engines.base import Engine
 
-__all__ = ["Choice", "choose", "model_scale_for", "models", "open_engine", "user_folder"]
+__all__ = ["Choice", "choose", "model_scale_for", "models", "open_engine", "open_network", "user_folder"]
 
 # The default, best first: the first of these families that has weights here, or needs none.
 _PREFERRED = ("espcn", "bicubic")
@@ -118,25 +118,53 @@ def open_engine(
     return _open_card(choice.card, scale=choice.scale, device=device, precision=precision)
 
 
+def open_network(model: str, *, scale: int | None = None) -> tuple[ModelCard, nn.Module]:
+    """Give a model's card, with the scale that it was opened at, and its network in float32 on the CPU.
+
+    Raises:
+        As `choose`; IncompatibleModel: the model is a whole graph (.onnx, .pb), run by another library.
+    """
+    choice = choose(model, scale)
+    is_file = choice.reference != choice.card.id
+    path = Path(choice.reference) if is_file else weights.find(choice.card) if choice.card.digest else None
+    if path is not None and path.suffix.lower() in weights.GRAPHS:
+        raise IncompatibleModel(f"{path} is a whole graph, not the weights of a network that torch runs")
+    if is_file:
+        from vsr.engines.files import network
+
+        return network(Path(choice.reference))
+    return replace(choice.card, scale=choice.scale), _build(choice.card, choice.scale)
+
+
 def _open_card(card: ModelCard, *, scale: int, device: str, precision: Precision) -> Engine:
     from vsr.engines.cuda import graphed
     from vsr.engines.net import NetEngine
 
+    path = weights.find(card) if card.digest else None
+    if path is not None and path.suffix.lower() in weights.GRAPHS:
+        from vsr.engines.files import open_graph
+
+        return open_graph(path, card=card, device=device)
+    net = _build(card, scale)
+    body = getattr(net, "body", None)
+    return graphed(NetEngine(net, card=card, scale=scale, body=body, device=device, precision=precision), device)
+
+
+def _build(card: ModelCard, scale: int) -> nn.Module:
     state: Mapping[str, Tensor] = {}
     path = None
     if card.digest:
         path = weights.find(card)
         state = cast("Mapping[str, Tensor]", weights.load(path, digest=card.digest).state)
+    name = card.arch.partition("/")[0]  # behind the slash: which of the arch's kinds
     try:
-        arch = cast(_Arch, importlib.import_module(f"vsr.engines.archs.{card.arch}"))
+        arch = cast(_Arch, importlib.import_module(f"vsr.engines.archs.{name}"))
     except ModuleNotFoundError as error:
         raise IncompatibleModel(f"card {card.id} names the arch {card.arch!r}, which vsr does not have") from error
     try:
-        net = arch.build(card, state, scale=scale)
+        return arch.build(card, state, scale=scale)
     except RuntimeError as error:  # torch's: keys or shapes differ
         raise IncompatibleModel(f"{path} does not hold the weights of {card.arch}: {error}") from error
-    body = getattr(net, "body", None)
-    return graphed(NetEngine(net, card=card, scale=scale, body=body, device=device, precision=precision), device)
 
 
 def _candidates(model: str | None) -> tuple[tuple[ModelCard, ...], str | None]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from vsr.filters import is_traced, unshuffle
 
 
 class TemporalResidual(nn.Module):
@@ -32,7 +33,8 @@ class TemporalResidual(nn.Module):
     def forward(self, aligned: Tensor, context: Tensor) -> Tensor:
         """Give (B, C*s², H, W) in the dtype of the weights; `context` is (B, features, H, W)."""
         dtype = self.enter.weight.dtype
-        folded = F.pixel_unshuffle(aligned.flatten(1, 2).to(dtype), self.scale)
+        planes = torch.cat(aligned.unbind(1), dim=1) if is_traced() else aligned.flatten(1, 2)
+        folded = unshuffle(planes.to(dtype), self.scale)
         entered = self.enter(folded.contiguous(memory_format=torch.channels_last))
         gate = torch.sigmoid(self.gate(torch.cat((context.to(dtype), entered.abs()), dim=1)))
         detail: Tensor = self.leave(self.chain(entered * gate))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vsr.core.card import ModelCard, Precision
+from vsr.engines.archs.onnx_file import OnnxFile
 from vsr.engines.base import Batch, Engine, Key
 from vsr.engines.device import check_precision, free_bytes, quick_precisions
 from vsr.engines.memory import GRAPH_BYTES, tile_that_fits
@@ -54,7 +55,7 @@ def choose_tile(
     Half of the free memory is for the network: decoder, queues, encoder and other programs have the rest.
     """
     engine = open_engine(reference, scale=scale, device="cpu", precision="fp32")
-    per_pixel = engine.bytes_per_pixel() if isinstance(engine, NetEngine) else GRAPH_BYTES
+    per_pixel = engine.bytes_per_pixel() if isinstance(engine, NetEngine | OnnxFile) else GRAPH_BYTES
     engine.close()
     if precision != "fp32":
         per_pixel /= 2
@@ -90,7 +91,11 @@ def _sample(card: ModelCard, device: str) -> Batch:
     channels = 1 if card.domain == "y" else 3
     noise = torch.rand((1, card.frames, channels, side, side), generator=generator)
     frames = (smooth + 0.1 * (noise - 0.5)).clamp(0, 1).to(device)
-    return Batch(frames=frames, keys=(Key(frame=0, seed=0),))
+    aligned = None
+    if card.alignment == "grid":
+        full = (1, card.frames - 1, channels, side * (card.scale or 1), side * (card.scale or 1))
+        aligned = (0.05 * torch.randn(full, generator=generator)).to(device)
+    return Batch(frames=frames, keys=(Key(frame=0, seed=0),), aligned=aligned)
 
 
 def _result(engine: Engine, batch: Batch) -> Tensor:

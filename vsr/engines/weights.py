@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PICKLED = (".pth", ".pt", ".ckpt", ".bin")
-SUFFIXES = (".safetensors", *PICKLED, ".pb")
+GRAPHS = (".onnx", ".pb")  # whole networks, run by onnxruntime and OpenCV
+SUFFIXES = (".safetensors", *PICKLED, *GRAPHS)
 # The words of torch's weights-only unpickler when it meets something else than a tensor.
 _FORBIDDEN = re.compile(r"(?:GLOBAL|unrecognized function|Unsupported class|create new object for \w+ \w+) ([\w.]+)")
 
@@ -66,7 +67,7 @@ def find(card: ModelCard) -> Path:
     Raises:
         WeightsMissing: there is none.
     """
-    looked = [folder / f"{card.id}.safetensors" for folder in folders()]
+    looked = [folder / f"{card.id}{suffix}" for folder in folders() for suffix in (".safetensors", *GRAPHS)]
     for path in looked:
         if path.is_file():
             return path
@@ -83,7 +84,7 @@ def verify(card: ModelCard) -> Path:
         WeightsCorrupt: another digest.
     """
     path = find(card)
-    _check_digest(path, digest_of(read(path)), card.digest)
+    check_digest(path, digest_of(read(path)), card.digest)
     return path
 
 
@@ -101,14 +102,19 @@ def load(path: Path, *, digest: str = "") -> Weights:
     content = read(path)
     found = digest_of(content)
     if digest:
-        _check_digest(path, found, digest)
+        check_digest(path, found, digest)
     if path.suffix.lower() == ".safetensors":
         state, header = _safetensors(path, content)
         return Weights(path=path, state=state, header=header, digest=found)
     return Weights(path=path, state=_pickled(path, content), header={}, digest=found)
 
 
-def _check_digest(path: Path, found: str, wanted: str) -> None:
+def check_digest(path: Path, found: str, wanted: str) -> None:
+    """Hold a file's sha256 against its card's.
+
+    Raises:
+        WeightsCorrupt: another one.
+    """
     if found != wanted:
         raise WeightsCorrupt(
             f"{path} is damaged or not the model's: sha256 {found[:12]}…, the card says {wanted[:12]}…",

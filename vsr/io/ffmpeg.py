@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -77,6 +77,19 @@ def require_program() -> Path:
         where = f"{VARIABLE}={named} names no file" if named else f"neither on PATH nor in ${VARIABLE}"
         raise UsageError(f"the ffmpeg program is not there: {where}", hint='Install it, or pip install "vsr[ffmpeg]".')
     return found
+
+
+def run_program(arguments: Sequence[str], *, folder: Path) -> tuple[int, str]:
+    """Run the ffmpeg program in `folder` and give its exit code and all its words.
+
+    Raises:
+        UsageError: there is none.
+    """
+    command = [str(require_program()), "-nostdin", "-hide_banner", *arguments]
+    ended = subprocess.run(
+        command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
+    return ended.returncode, ended.stdout.decode("utf-8", errors="replace")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

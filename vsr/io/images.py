@@ -179,8 +179,18 @@ def decode_image(path: Path, data: bytes, *, max_pixels: int) -> tuple[Plane, ..
     return (blue_green_red[1], blue_green_red[0], *blue_green_red[2:])
 
 
-def encode_image(planes: Sequence[Plane], format: PixelFormat, target: Path) -> bytes:
+def encode_image(
+    planes: Sequence[Plane],
+    format: PixelFormat,
+    target: Path,
+    *,
+    quality: int | None = None,
+    full_chroma: bool = False,
+) -> bytes:
     """Encode planes to the bytes of an image file of the target's suffix.
+
+    quality: of JPEG (default 95) and of WebP (default: lossless), 1 to 100. full_chroma: JPEG without chroma
+    subsampling (a WebP that is not lossless is 4:2:0 in any case).
 
     Raises:
         EncodeError: the file format cannot hold them.
@@ -194,11 +204,11 @@ def encode_image(planes: Sequence[Plane], format: PixelFormat, target: Path) -> 
     if format.alpha and suffix not in _WITH_ALPHA:
         raise EncodeError(f"{target}: {suffix} holds no alpha channel", hint="Write PNG, TIFF or WebP.")
     array = planes[0] if len(planes) == 1 else np.dstack([planes[1], planes[0], *planes[2:]])
-    options = {
-        ".jpg": [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY],
-        ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY],
-        ".webp": [cv2.IMWRITE_WEBP_QUALITY, WEBP_LOSSLESS],
-    }
+    jpeg = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY if quality is None else quality]
+    if full_chroma:
+        jpeg += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    webp = [cv2.IMWRITE_WEBP_QUALITY, WEBP_LOSSLESS if quality is None else quality]
+    options = {".jpg": jpeg, ".jpeg": jpeg, ".webp": webp}
     try:
         done, data = cv2.imencode(suffix, np.ascontiguousarray(array), options.get(suffix, []))
     except cv2.error as error:

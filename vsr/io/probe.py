@@ -118,7 +118,7 @@ def _choose(path: Path, container: InputContainer) -> tuple[VideoStream, list[st
     if len(every) == 1:
         return chosen, []
     left = ", ".join(str(stream.index) for stream in every if stream is not chosen)
-    return chosen, [f"several video streams: stream {chosen.index} is upscaled, not {left}"]
+    return chosen, [f"several video streams: stream {chosen.index} is used, not {left}"]
 
 
 def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
@@ -180,7 +180,7 @@ def _video(
     warnings = [f"{coded}: {lost}"] if lost else []
     is_interlaced = frame is not None and frame.interlaced_frame
     if is_interlaced:
-        warnings.append("interlaced: both fields of a frame are upscaled as one picture")
+        warnings.append("interlaced: both fields of a frame are taken as one picture")
     rotation, is_mirrored = _rotation(frame)
     if is_mirrored:
         warnings.append("the display matrix mirrors the picture: players of the result will not")

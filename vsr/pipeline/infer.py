@@ -1,8 +1,8 @@
 """Windows of Pictures in, restored Pictures out: the one runner around every engine.
 
-It stacks windows into a batch, pads to the engine's divisor, tiles where memory asks for it, shrinks batch and tile
-when the device runs out of memory, runs a window again in float32 when the network gives infinities or NaN, and brings
-the result to the exact size that was asked for.
+It stacks windows into a batch, aligns neighbours where the card asks for it, pads to the engine's divisor, tiles where
+memory asks for it, shrinks batch and tile when the device runs out of memory, runs a window again in float32 when the
+network gives infinities or NaN, and brings the result to the exact size that was asked for.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from vsr.engines.base import Batch, Engine, Key
 from vsr.engines.memory import memory_errors
 from vsr.engines.tiling import Tiled
 from vsr.filters import LANCZOS, Kernel, resize
+from vsr.temporal.align import differences
 from vsr.temporal.window import Window
 
 log = logging.getLogger(__name__)
@@ -69,14 +70,20 @@ class Restorer:
             return self._restore(windows)
 
     def _restore(self, windows: Sequence[Window[Picture]]) -> list[Picture]:
-        frames = torch.stack([torch.stack([picture.data for picture in window.items]) for window in windows])
-        keys = tuple(Key(frame=window.center.index, seed=self.seed) for window in windows)
-        result = self._shrinking(frames, keys)
+        result = self._shrinking(windows)
         if self.check_finite and not bool(torch.isfinite(result.sum())):
-            result = self._again(frames, keys, result)
+            result = self._again(windows, result)
         if result.shape[-2:] != (self.height, self.width):
             result = resize(result, self.height, self.width, self.kernel)
         return [self._picture(window.center, data) for window, data in zip(windows, result, strict=True)]
+
+    def _batch(self, windows: Sequence[Window[Picture]]) -> Batch:
+        frames = torch.stack([torch.stack([picture.data for picture in window.items]) for window in windows])
+        aligned = None
+        if self.engine.card.alignment == "grid":
+            aligned = torch.stack([_aligned(window, self.engine.scale) for window in windows])
+        keys = tuple(Key(frame=window.center.index, seed=self.seed) for window in windows)
+        return Batch(frames=frames, keys=keys, aligned=aligned)
 
     def _picture(self, center: Picture, data: Tensor) -> Picture:
         alpha = center.alpha
@@ -93,18 +100,22 @@ class Restorer:
             opens_shot=center.opens_shot,
         )
 
-    def _shrinking(self, frames: Tensor, keys: tuple[Key, ...]) -> Tensor:
+    def _shrinking(self, windows: Sequence[Window[Picture]]) -> Tensor:
         """Run, with smaller batches and then smaller tiles each time memory runs out. What was shrunk stays so."""
         while True:
-            if self._most is not None and len(keys) > self._most:
-                return torch.cat([self._shrinking(f, k) for f, k in _split(frames, keys, self._most)])
+            count, (height, width) = len(windows), windows[0].center.data.shape[-2:]
+            if self._most is not None and count > self._most:
+                parts = [windows[at : at + self._most] for at in range(0, count, self._most)]
+                return torch.cat([self._shrinking(part) for part in parts])
             tile = self.tile
             try:
-                return self._padded(self.engine, frames, keys, tile)
+                with memory_errors(f"{count} windows of {width}x{height}"):
+                    batch = self._batch(windows)
+                return self._padded(self.engine, batch, tile)
             except OutOfMemory as error:
-                if len(keys) > 1:
-                    self._most = len(keys) // 2
-                    self._note(f"batch {len(keys)} -> {self._most}")
+                if count > 1:
+                    self._most = count // 2
+                    self._note(f"batch {count} -> {self._most}")
                     continue
                 if self.engine.card.tiling == "never":
                     name = self.engine.card.id
@@ -112,7 +123,7 @@ class Restorer:
                         f"not enough memory for whole pictures, and {name} cannot be tiled: {error.message}",
                         hint="Use --device cpu, or a smaller source.",
                     ) from error
-                side = min(tile or max(frames.shape[-2:]), max(frames.shape[-2:]))
+                side = min(tile or max(height, width), max(height, width))
                 if side <= SMALLEST_TILE:
                     raise OutOfMemory(
                         f"not enough memory for a tile of {side} pixels: {error.message}",
@@ -126,39 +137,42 @@ class Restorer:
         log.warning("out of memory: %s", what)
         self.tally.shrunk.append(what)
 
-    def _again(self, frames: Tensor, keys: tuple[Key, ...], result: Tensor) -> Tensor:
+    def _again(self, windows: Sequence[Window[Picture]], result: Tensor) -> Tensor:
         """Replace the windows that are not finite by float32 runs of them."""
         kept = result.clone()
-        for at, key in enumerate(keys):
+        for at, window in enumerate(windows):
             if bool(torch.isfinite(result[at]).all()):
                 continue
             if not self._exact and self.open_exact is not None:
                 self._exact.append(self.open_exact())
             engine = self._exact[0] if self._exact else self.engine
-            widened = self._padded(engine, frames[at : at + 1], (key,), self.tile)[0]
+            frame = window.center.index
+            widened = self._padded(engine, self._batch([window]), self.tile)[0]
             if not bool(torch.isfinite(widened).all()):
                 raise ChunkFailed(
-                    f"the model {self.engine.card.id} gives no finite numbers for frame {key.frame}, even in float32",
+                    f"the model {self.engine.card.id} gives no finite numbers for frame {frame}, even in float32",
                     hint="The weights may be damaged: try another model.",
                 )
-            log.warning("frame %d: not finite, run again in float32", key.frame)
-            self.tally.widened.append(key.frame)
+            log.warning("frame %d: not finite, run again in float32", frame)
+            self.tally.widened.append(frame)
             kept[at] = widened
         return kept
 
-    def _padded(self, engine: Engine, frames: Tensor, keys: tuple[Key, ...], tile: int | None) -> Tensor:
+    def _padded(self, engine: Engine, batch: Batch, tile: int | None) -> Tensor:
         """Run on a size the engine takes; the padding repeats the edge and is cropped away again."""
-        height, width = frames.shape[-2:]
+        height, width = batch.frames.shape[-2:]
         divisor, minimum = engine.card.divisor, engine.card.minimum
         below, right = (-(-max(d, minimum) // divisor) * divisor - d for d in (height, width))
+        scale = engine.scale
         if below or right:
-            flat = F.pad(frames.flatten(0, 1), (0, right, 0, below), mode="replicate")
-            frames = flat.reshape(*frames.shape[:3], height + below, width + right)
+            aligned = batch.aligned
+            if aligned is not None:
+                aligned = _extended(aligned, below * scale, right * scale)
+            batch = Batch(frames=_extended(batch.frames, below, right), keys=batch.keys, aligned=aligned)
         runner: Engine = engine
-        if tile is not None and tile < max(frames.shape[-2:]):
+        if tile is not None and tile < max(batch.frames.shape[-2:]):
             runner = Tiled(engine, tile=tile)
-        result = runner.restore(Batch(frames=frames, keys=keys))
-        return result[..., : height * engine.scale, : width * engine.scale]
+        return runner.restore(batch)[..., : height * scale, : width * scale]
 
     def close(self) -> None:
         """Close the float32 engine if one was opened. The main engine belongs to whoever opened it."""
@@ -166,5 +180,23 @@ class Restorer:
             self._exact.pop().close()
 
 
-def _split(frames: Tensor, keys: tuple[Key, ...], most: int) -> list[tuple[Tensor, tuple[Key, ...]]]:
-    return [(frames[at : at + most], keys[at : at + most]) for at in range(0, len(keys), most)]
+def _aligned(window: Window[Picture], scale: int) -> Tensor:
+    """Give what a window's neighbours show that its centre does not; a picture that stands in twice is looked at once.
+
+    A stand-in is looked at like a neighbour: where it is the centre itself the difference is exactly zero.
+    """
+    pictures = {picture.index: picture.data for picture in window.items}
+    center = pictures.pop(window.center.index)
+    frames = list(pictures.values())
+    frames.insert((len(frames) + 1) // 2, center)
+    found = dict(zip(pictures, differences(torch.stack(frames), scale=scale), strict=True))
+    height, width = center.shape[-2:]
+    found[window.center.index] = center.new_zeros((center.shape[0], height * scale, width * scale))
+    at = len(window.items) // 2
+    return torch.stack([found[picture.index] for k, picture in enumerate(window.items) if k != at])
+
+
+def _extended(pictures: Tensor, below: int, right: int) -> Tensor:
+    """Repeat the edges of (B, N, C, H, W) below and to the right."""
+    flat = F.pad(pictures.flatten(0, 1), (0, right, 0, below), mode="replicate")
+    return flat.reshape(*pictures.shape[:2], *flat.shape[1:])

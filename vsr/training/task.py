@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,10 +29,12 @@ Apply = Callable[[str, Tensor], None]
 
 
 class Task(Protocol):
-    """A kind of training. `nets`: all that is trained and saved; the first is what is shipped, and its average kept."""
+    """A kind of training. nets: all that is trained and saved; the first is what is shipped, and its average kept.
 
-    @property
-    def nets(self) -> Mapping[str, nn.Module]: ...
+    The loop puts the nets into the dict anew as it runs them (on a device, over several): `update` calls those.
+    """
+
+    nets: dict[str, nn.Module]
 
     def update(self, batch: TrainBatch, apply: Apply) -> dict[str, Tensor]:
         """Do one update; give detached scalars for the log.
@@ -53,13 +55,10 @@ class PixelTask:
     """One network, one loss that compares its output with HR."""
 
     def __init__(self, net: nn.Module, loss: Callable[[Tensor, Tensor], Tensor]) -> None:
-        self._net, self._loss = net, loss
-
-    @property
-    def nets(self) -> Mapping[str, nn.Module]:
-        return {"generator": self._net}
+        self.nets = {"generator": net}
+        self._loss = loss
 
     def update(self, batch: TrainBatch, apply: Apply) -> dict[str, Tensor]:
-        loss = self._loss(run(self._net, batch), batch.hr)
+        loss = self._loss(run(self.nets["generator"], batch), batch.hr)
         apply("generator", loss)
         return {"loss": loss.detach()}

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.engines import card
+from tests.engines import aligned_mean, card
 from vsr.core.errors import IncompatibleModel, OutOfMemory
 from vsr.engines.archs.espcn import Espcn, Layout
 from vsr.engines.base import Batch, Key
@@ -56,3 +56,23 @@ def test_too_little_memory_is_said_with_the_size_and_the_next_call_works() -> No
     with pytest.raises(OutOfMemory, match="hungry on windows of 1x1x3x8x16"):
         engine.restore(batch(1, 1, 3, 8, 16))
     assert engine.restore(batch(1, 1, 3, 8, 8)).shape == (1, 3, 8, 8)
+
+
+def test_a_grid_engine_wants_differences_of_the_output_size() -> None:
+    engine, frames = aligned_mean(3, scale=2), torch.rand(1, 3, 1, 8, 8)
+    keys = (Key(frame=0, seed=0),)
+    assert engine.restore(Batch(frames=frames, keys=keys, aligned=torch.zeros(1, 2, 1, 16, 16))).shape[-1] == 16
+    for aligned in (None, torch.zeros(1, 2, 1, 8, 8), torch.zeros(1, 3, 1, 16, 16)):
+        with pytest.raises(IncompatibleModel, match="aligned differences"):
+            engine.restore(Batch(frames=frames, keys=keys, aligned=aligned))
+
+
+def test_differences_that_nobody_asked_for_are_refused() -> None:
+    given = Batch(frames=torch.rand(1, 1, 1, 8, 8), keys=(Key(frame=0, seed=0),), aligned=torch.zeros(1, 0, 1, 24, 24))
+    with pytest.raises(IncompatibleModel, match="aligned differences of None"):
+        espcn().restore(given)
+
+
+def test_the_memory_of_a_grid_engine_counts_its_differences() -> None:
+    """Two differences of four output pixels each, in float32, on top of the window and the result."""
+    assert aligned_mean(3, scale=2).bytes_per_pixel() >= 4 * (3 + 2 * 4 + 4)

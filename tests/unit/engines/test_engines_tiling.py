@@ -43,7 +43,9 @@ def batch(height: int, width: int, *, channels: int = 1, frames: int = 1, count:
 def espcn(**facts: int) -> NetEngine:
     torch.manual_seed(0)
     net = Espcn(Layout(scale=2))
-    return NetEngine(net, card=card("espcn", domain="y", scale=2, halo=facts.get("halo", Layout(scale=2).halo)), scale=2)
+    return NetEngine(
+        net, card=card("espcn", domain="y", scale=2, halo=facts.get("halo", Layout(scale=2).halo)), scale=2
+    )
 
 
 @pytest.mark.parametrize("size", [(40, 40), (50, 33), (17, 70), (9, 9)])

@@ -3,12 +3,16 @@ import math
 import pytest
 import torch
 
+from tests.engines import aligned_mean
 from vsr.core.card import ModelCard
 from vsr.core.errors import ChunkFailed, OutOfMemory
 from vsr.core.frame import Picture
 from vsr.engines.base import Batch, Key
+from vsr.filters import BICUBIC, Axis, resize
+from vsr.pipeline import infer
 from vsr.pipeline.infer import Restorer
-from vsr.temporal.window import Window
+from vsr.temporal.align import differences
+from vsr.temporal.window import Window, windows
 
 
 class Doubling:
@@ -127,3 +131,93 @@ def test_neighbours_reach_the_engine_in_order():
     engine = Doubling(frames=3)
     Restorer(engine=engine, height=24, width=40).restore([window(5, frames=3)])
     assert engine.calls == [(1, 3, 1, 12, 20)]
+
+
+def clip(cut: int | None = None, frames: int = 6, height: int = 24, width: int = 36) -> list[Picture]:
+    """Give a pan of half a pixel a frame; after `cut`, of another scene."""
+    pictures = []
+    for index in range(frames):
+        scene = torch.Generator().manual_seed(0 if cut is None or index < cut else 1)
+        rough = torch.rand(1, 12, 20, generator=scene)
+        at = Axis(step=0.5, origin=1 + index / 4)
+        data = resize(rough, height, width, BICUBIC, horizontal=at, vertical=Axis(step=0.45, origin=0.5))
+        opens = index in (0, cut)
+        pictures.append(
+            Picture(index=index, pts=10 * index, duration=10, data=data.clamp(0, 1), domain="y", opens_shot=opens)
+        )
+    return pictures
+
+
+def clip_windows(pictures: list[Picture], size: int = 3, edge: str = "clamp") -> list[Window[Picture]]:
+    return list(windows(pictures, size=size, edge=edge, opens_shot=lambda picture: picture.opens_shot))
+
+
+def restored(windows: list[Window[Picture]], frames: int = 3, **options: object) -> list[torch.Tensor]:
+    restorer = Restorer(engine=aligned_mean(frames), height=48, width=72, **options)  # type: ignore[arg-type]
+    return [picture.data for picture in restorer.restore(windows)]
+
+
+@pytest.mark.parametrize("frames", [3, 5])
+def test_an_engine_gets_its_neighbours_aligned_on_the_output_grid(frames):
+    pictures = clip()
+    out = restored(clip_windows(pictures, frames), frames)
+    reach = frames // 2
+    for at in range(reach, len(pictures) - reach):
+        stack = torch.stack([picture.data for picture in pictures[at - reach : at + reach + 1]])
+        expected = resize(stack[reach], 48, 72, BICUBIC) + differences(stack, scale=2).mean(0)
+        torch.testing.assert_close(out[at], expected)
+        assert not torch.equal(out[at], resize(stack[reach], 48, 72, BICUBIC))
+
+
+@pytest.mark.parametrize("edge", ["clamp", "mirror", "center"])
+def test_a_cut_never_leaks_through_alignment(edge):
+    """Every frame is what it would be if its own shot were the whole clip."""
+    whole = restored(clip_windows(clip(cut=3), edge=edge))
+    first = restored(clip_windows(clip(cut=3)[:3], edge=edge))
+    second = restored(clip_windows(clip(cut=3)[3:], edge=edge))
+    for picture, expected in zip(whole, first + second, strict=True):
+        assert torch.equal(picture, expected)
+
+
+def test_a_single_picture_with_stand_ins_is_its_plain_restoration():
+    (only,) = clip(frames=1)
+    (out,) = restored(clip_windows([only], 5), 5)
+    assert torch.equal(out, resize(only.data, 48, 72, BICUBIC))
+
+
+def test_alignment_does_not_depend_on_the_batch():
+    every = clip_windows(clip())
+    together = restored(every)
+    alone = [restored([window])[0] for window in every]
+    for a, b in zip(together, alone, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-6)  # float32 sums of a batch may be taken in another order
+
+
+def test_tiles_and_padding_cut_what_is_aligned_like_the_frames():
+    every = clip_windows(clip())
+    whole = restored(every)
+    for a, b in zip(whole, restored(every, tile=10), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-5)
+    padding = Restorer(engine=aligned_mean(3, divisor=16), height=48, width=72)
+    for a, picture in zip(whole, padding.restore(every), strict=True):
+        # The base alone sees the padding: it repeats the edge where the base's own border mirrors it.
+        torch.testing.assert_close(a[..., :44, :68], picture.data[..., :44, :68], rtol=0, atol=1e-5)
+
+
+def test_out_of_memory_while_aligning_shrinks_the_batch(monkeypatch):
+    """Differences are as large as results: they are made again for the smaller batch."""
+    real, calls = infer.differences, []
+
+    def scarce(frames: torch.Tensor, *, scale: int) -> torch.Tensor:
+        calls.append(scale)
+        if len(calls) == 3:
+            raise MemoryError
+        return real(frames, scale=scale)
+
+    every = clip_windows(clip())
+    expected = restored(every)
+    monkeypatch.setattr(infer, "differences", scarce)
+    restorer = Restorer(engine=aligned_mean(3), height=48, width=72)
+    for a, picture in zip(expected, restorer.restore(every), strict=True):
+        torch.testing.assert_close(a, picture.data, rtol=0, atol=1e-6)
+    assert restorer.tally.shrunk == ["batch 6 -> 3"]

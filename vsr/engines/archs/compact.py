@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from vsr.core.card import ModelCard
 from vsr.engines.temporal_residual import TemporalResidual
-from vsr.filters import BICUBIC, phase_kernel, shuffle
+from vsr.filters import BICUBIC, is_traced, phase_kernel, shuffle
 
 _KEYS = re.compile(r"body\.(\d+)\.(weight|bias)")
 
@@ -77,10 +77,8 @@ class Compact(nn.Module):
             if layout.frames > 1
             else None
         )
-        self.base = None
-        if layout.bicubic:
-            kernel = torch.from_numpy(phase_kernel(layout.scale, BICUBIC)).float()[:, None]
-            self.register_buffer("base", kernel.repeat(layout.channels, 1, 1, 1))
+        kernel = torch.from_numpy(phase_kernel(layout.scale, BICUBIC)).float()[:, None]
+        self.register_buffer("base", kernel.repeat(layout.channels, 1, 1, 1) if layout.bicubic else None)
 
     def forward(self, frames: Tensor, aligned: Tensor | None = None) -> Tensor:
         centre = frames[:, frames.shape[1] // 2]
@@ -95,6 +93,9 @@ class Compact(nn.Module):
         if self.base is not None:
             padded = F.pad(centre, (2, 2, 2, 2), mode="replicate").to(memory_format=torch.channels_last)
             return shuffle(F.conv2d(padded, self.base.to(centre.dtype), groups=self.channels) + detail, self.scale)
+        if is_traced():  # in one operator, at the price of a copy
+            every = torch.arange(self.channels, device=centre.device).repeat_interleave(self.scale**2)
+            return shuffle(detail + centre.index_select(1, every), self.scale)
         blocks = detail.permute(0, 2, 3, 1).unflatten(3, (centre.shape[1], self.scale**2))
         # Each pixel is the base of its scale² channels. Not in place: in float32 `detail` may be the body's own result.
         summed = blocks + centre.permute(0, 2, 3, 1).unsqueeze(-1)

@@ -27,7 +27,7 @@ TEMPORAL_FEATURES = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """scale, channels in and out (1 luma, 3 RGB), width of the middle layers (64: the deeper variant has two), N frames."""
+    """scale, channels in and out (1 luma, 3 RGB), widths of all layers but the last, frames in a window."""
 
     scale: int
     channels: int = 1

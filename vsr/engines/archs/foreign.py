@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from spandrel import (
+from torch import Tensor, nn
+
+from vsr.core.card import ModelCard, Precision, Tiling
+from vsr.core.errors import IncompatibleModel
+from vsr.engines.torchvision_stub import ensure_torchvision
+from vsr.filters import is_traced
+
+ensure_torchvision()  # before spandrel is imported
+from spandrel import (  # noqa: E402
     ImageModelDescriptor,
     ModelDescriptor,
     ModelLoader,
@@ -17,10 +25,6 @@ from spandrel import (
     UnsupportedModelError,
     canonicalize_state_dict,
 )
-from torch import Tensor, nn
-
-from vsr.core.card import ModelCard, Precision, Tiling
-from vsr.core.errors import IncompatibleModel
 
 # Architectures whose forward pass is plain convolutions, activations, nearest upsampling and pixel shuffles, each
 # layer used once: the sum of all kernels' reaches bounds one output pixel's.
@@ -41,7 +45,7 @@ class Foreign(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         first = next(self.body.parameters())
         centre = frames[:, frames.shape[1] // 2].to(first.dtype, memory_format=torch.channels_last)
-        if self._takes_batches:
+        if self._takes_batches or is_traced():
             return self._call(centre)
         return torch.cat([self._call(picture[None]) for picture in centre.unbind()])
 
@@ -51,7 +55,15 @@ class Foreign(nn.Module):
         return result.float()
 
 
-def build(name: str, state: Mapping[str, object], *, digest: str = "") -> tuple[ModelCard, Foreign]:
+def build(card: ModelCard, state: Mapping[str, Tensor], *, scale: int) -> Foreign:
+    """Build the network of a card. Raises RuntimeError when the weights are of another network or scale."""
+    found, net = identify(card.id, state)
+    if (found.scale, found.domain, found.arch) != (scale, card.domain, card.arch):
+        raise RuntimeError(f"found {found.arch} x{found.scale}, the card says {card.arch} x{scale}")
+    return net
+
+
+def identify(name: str, state: Mapping[str, object], *, digest: str = "") -> tuple[ModelCard, Foreign]:
     """Give the card and the network of a checkpoint's content.
 
     `name` becomes the card's id; a usual wrapping (`params_ema`, `state_dict`, `module.`) is taken off.
@@ -77,7 +89,7 @@ def build(name: str, state: Mapping[str, object], *, digest: str = "") -> tuple[
     card = ModelCard(
         id=name,
         family=name,
-        arch=f"spandrel/{kind}",
+        arch=f"foreign/{kind}",
         scale=descriptor.scale,
         domain="y" if channels[0] == 1 else "rgb",
         divisor=size.multiple_of,

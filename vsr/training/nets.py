@@ -1,0 +1,108 @@
+"""From a recipe to networks, and from a trained network to a weight file that `--model` takes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from vsr.core.card import ModelCard
+from vsr.core.errors import IncompatibleModel, SettingsError
+from vsr.engines import weights
+from vsr.engines.archs import compact, espcn, srresnet
+from vsr.engines.registry import choose
+from vsr.io.images import write_whole
+from vsr.training.recipe import NetRecipe, Recipe
+
+ARCHS = ("espcn", "compact", "srresnet")
+
+
+def make_net(recipe: NetRecipe) -> nn.Module:
+    """Give a fresh network, from torch's random state.
+
+    Raises:
+        SettingsError: an arch that cannot be trained, or options that it does not have.
+    """
+    channels = 1 if recipe.domain == "y" else 3
+    if recipe.arch == "espcn":
+        if recipe.features or recipe.depth not in (0, 3, 4):
+            raise SettingsError("recipe: espcn has no net.features, and a net.depth of 3 or 4 convolutions")
+        middle = (64, 64, 32) if recipe.depth == 4 else (64, 32)
+        return espcn.Espcn(espcn.Layout(scale=recipe.scale, channels=channels, middle=middle, frames=recipe.frames))
+    if recipe.arch == "compact":
+        layout = compact.Layout(
+            channels=channels,
+            features=recipe.features or 32,
+            depth=recipe.depth or 8,
+            scale=recipe.scale,
+            bicubic=True,
+            frames=recipe.frames,
+        )
+        return compact.Compact(layout)
+    if recipe.arch == "srresnet":
+        if recipe.frames != 1 or recipe.scale not in (2, 3, 4, 8):
+            raise SettingsError("recipe: srresnet takes one frame, at x2, x3, x4 or x8")
+        return srresnet.SrResNet(
+            srresnet.Layout(
+                scale=recipe.scale, channels=channels, features=recipe.features or 64, blocks=recipe.depth or 16
+            )
+        )
+    raise SettingsError(f"recipe: net.arch {recipe.arch!r} is not one of {', '.join(ARCHS)}, selffeat")
+
+
+def start_from(net: nn.Module, reference: str, recipe: NetRecipe) -> tuple[str, ...]:
+    """Copy the tensors of a weight file or model into a network where name and shape agree; gives their names.
+
+    Raises:
+        ModelError: there is no such model, or it cannot be read.
+        IncompatibleModel: not one tensor fits.
+    """
+    choice = choose(reference, recipe.scale, None)
+    path = weights.find(choice.card) if choice.reference == choice.card.id else Path(choice.reference)
+    state = weights.unwrapped(weights.load(path).state)
+    own = net.state_dict()
+    fitting = {
+        key: value.float()
+        for key, value in state.items()
+        if isinstance(value, Tensor) and key in own and own[key].shape == value.shape
+    }
+    if not fitting:
+        raise IncompatibleModel(
+            f"{path} holds nothing for {recipe.arch} at x{recipe.scale}",
+            hint="net.init names weights of the same arch.",
+        )
+    own.update(fitting)
+    net.load_state_dict(own)
+    return tuple(sorted(fitting))
+
+
+def card_of(recipe: Recipe, state: Mapping[str, Tensor], digest: str) -> ModelCard:
+    """Give the card of trained weights."""
+    card: ModelCard | None = None
+    if recipe.net.arch == "espcn" and (first := espcn.recognise(state)) is not None:
+        card = espcn.card(recipe.name, first)
+    elif recipe.net.arch == "compact" and (second := compact.recognise(state)) is not None:
+        card = compact.card(recipe.name, second)
+    elif recipe.net.arch == "srresnet" and (third := srresnet.recognise(state)) is not None:
+        card = srresnet.card(recipe.name, third)
+    assert card is not None, "what was built is recognised"
+    count = sum(value.numel() for key, value in state.items() if key != "base")
+    return dataclasses.replace(
+        card, parameters=count, digest=digest, description=recipe.description or card.description
+    )
+
+
+def write_weights(path: Path, net: nn.Module, header: Mapping[str, str]) -> bytes:
+    """Write a network's tensors as safetensors, whole or not at all; gives the file's bytes.
+
+    Raises:
+        DiskFull, OutputError: it cannot be written.
+    """
+    state = {key: value.detach().to("cpu", torch.float32).contiguous() for key, value in net.state_dict().items()}
+    content = save(state, metadata=dict(header))
+    write_whole(path, content)
+    return content

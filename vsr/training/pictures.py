@@ -1,0 +1,59 @@
+"""From the folders that a user names to the crops that training draws, and the examples that validation sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from vsr.core.events import Report
+from vsr.data.crops import Crops, middle
+from vsr.data.examples import Example, ExampleSpec, build
+from vsr.data.material import find
+from vsr.training.recipe import Recipe
+
+_SMALLEST_HELD = 16  # LR pixels a side
+
+
+def read_pictures(
+    recipe: Recipe, data: Sequence[Path], val: Sequence[Path], *, device: str, report: Report
+) -> tuple[Crops, list[Example]]:
+    """Read and degrade everything once; crops lie on the device.
+
+    Raises:
+        InputError: a folder is missing, nothing in it can be trained on, or nothing is as large as a crop.
+    """
+    items, held_items = find(data, only=recipe.data.only, holdout=recipe.data.holdout)
+    if val:
+        held_items = [item for part in find(val, only=recipe.data.only) for item in part]
+    held_items = held_items[: recipe.run.pictures]
+    net = recipe.net
+    spec = ExampleSpec(
+        scale=net.scale,
+        domain=net.domain,
+        degradation=recipe.degrade,
+        frames=net.frames,
+        sizes=recipe.data.sizes,
+        draws=recipe.data.draws,
+        motion=recipe.data.motion,
+        reach=recipe.data.reach,
+        still=recipe.data.still,
+        clip_windows=recipe.data.clip_windows,
+        smallest=recipe.data.crop,
+    )
+    seed = recipe.run.seed
+    examples = build(items, spec, seed=seed, report=report)
+    once = replace(spec, sizes=(1.0,), draws=1, motion=min(1, spec.motion), clip_windows=2, smallest=_SMALLEST_HELD)
+    held = [
+        middle(example, scale=net.scale, side=recipe.run.side)
+        for example in build(held_items, once, seed=seed, use="validate")
+    ]
+    crops = Crops(
+        examples,
+        side=recipe.data.crop,
+        scale=net.scale,
+        domain=net.domain,
+        augment=recipe.data.augment,
+        device=device,
+    )
+    return crops, held
