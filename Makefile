@@ -48,7 +48,7 @@ bench: $(READY)
 
 scores: $(READY)
 	@test -n "$(TESTSETS)" || { echo "name a folder that holds set5, set14, bsd100: make scores TESTSETS=/path/to/testsets" >&2; exit 2; }
-	@$(BIN)/python recipes/score.py $(TESTSETS)
+	@$(BIN)/python recipes/score.py $(TESTSETS) $(if $(WRITE),--write)
 
 docs: $(READY)
 	$(BIN)/vsr reference > docs/cli.md

@@ -1,11 +1,11 @@
 """Measure the shipped weights again, and hold the figures against those in their cards.
 
-    python recipes/score.py TESTSETS            # prints card, measured, difference; fails where they differ
-    python recipes/score.py TESTSETS --write    # and puts the figures into the cards
+    python recipes/score.py TESTSETS [CLIPS]            # prints card, measured, difference; fails where they differ
+    python recipes/score.py TESTSETS [CLIPS] --write    # and puts the figures into the cards
 
-TESTSETS holds a folder for each test set that the cards name (`set5`, `set14`, `bsd100`, or folders of clips). The
+The folders hold one for each test set that the cards name: pictures (`set5`, `set14`, `bsd100`), or clips (`val`). The
 protocol is `vsr.evaluation.protocol`'s; engines run in float32, bicubic beside them. A card's scores are measured
-again by the same names; a card without any gets luma PSNR on those of set5, set14 and bsd100 that are there.
+again by the same names; a card without any gets those that `usual` names.
 """
 
 from __future__ import annotations
@@ -21,20 +21,31 @@ from vsr.engines.cards import dump
 from vsr.evaluation.compare import evaluate
 from vsr.evaluation.results import scores
 
-USUAL = ("set5", "set14", "bsd100")
+PICTURES, CLIPS = ("set5", "set14", "bsd100"), ("val",)
 TOLERANCE = 2e-3  # the cards keep three digits; kernels chosen by another processor move the third
 
 
-def measured(card: ModelCard, testsets: Path) -> list[Score]:
+def usual(card: ModelCard) -> dict[str, list[str]]:
+    """Give the test sets and metrics that a new card gets: what its model is for."""
+    if card.family.startswith("srgan"):
+        return {name: ["psnr_y", "ssim_y", "detail", "selffeat"] for name in PICTURES[:2]}
+    if card.frames > 1 or card.family == "compact":
+        return {name: ["psnr_y"] for name in (*PICTURES, *CLIPS)}
+    return {name: ["psnr_y"] for name in PICTURES}
+
+
+def measured(card: ModelCard, folders: list[Path]) -> list[Score]:
     """Give the card's scores anew, for the test sets that are there."""
-    named = tuple(dict.fromkeys(score.test_set for score in card.scores)) or USUAL
+    named: dict[str, list[str]] = {}
+    for score in card.scores:
+        named.setdefault(score.test_set, []).append(score.metric)
     found: list[Score] = []
-    for name in named:
-        if not (testsets / name).exists():
-            print(f"{card.id:<14}{name:<10}is not in {testsets}: not measured", flush=True)
+    for name, metrics in (named or usual(card)).items():
+        testset = next((folder / name for folder in folders if (folder / name).exists()), None)
+        if testset is None:
+            print(f"{card.id:<14}{name:<10}is in none of the folders: not measured", flush=True)
             continue
-        metrics = [score.metric for score in card.scores if score.test_set == name] or ["psnr_y"]
-        result = evaluate([card.id], [testsets / name], scale=card.scale, metrics=metrics, crops=0, frames_limit=None)
+        result = evaluate([card.id], [testset], scale=card.scale, metrics=metrics, crops=0, frames_limit=None)
         found += scores(result, result.sets[0].models[1].label, metrics)
     return found
 
@@ -53,7 +64,7 @@ def show(card: ModelCard, score: Score) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("testsets", type=Path)
+    parser.add_argument("testsets", type=Path, nargs="+")
     parser.add_argument("--model", help="a family or an id (default: every shipped model with weights)")
     parser.add_argument("--write", action="store_true", help="put the figures into the shipped cards")
     args = parser.parse_args()

@@ -249,4 +249,4 @@ def unshuffle(planes: Tensor, scale: int) -> Tensor:
 
 def is_traced() -> bool:
     """Whether torch is recording the call for an export: then one plain operator is worth more than a quick order."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+    return bool(torch.compiler.is_compiling() or torch.jit.is_tracing())  # type: ignore[attr-defined,no-untyped-call]

@@ -72,21 +72,17 @@ def test_an_empty_folder_is_exit_code_3_and_leaves_nothing(vsr: Callable[..., En
     assert ended.code == 3 and "no videos" in ended.err and not (tmp_path / "out").exists()
 
 
-def test_killed_in_the_middle_and_run_again_gives_what_one_run_gives(tmp_path: Path) -> None:
-    source = clips(tmp_path / "in", 24)
-    words = ["prepare", str(source), "{out}", "--size", "8,32", "--windows", "2", "--degrade", "realistic", "-q"]
-
-    def start(out: Path) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "vsr", *(str(out) if word == "{out}" else word for word in words)]
-        return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
-
-    assert start(tmp_path / "whole").wait(120) == 0
-    running = start(tmp_path / "out")
-    book, until = tmp_path / "out" / "manifest.jsonl", time.monotonic() + 60
+def test_killed_in_the_middle_and_run_again_gives_what_one_run_gives(vsr: Callable[..., Ended], tmp_path: Path) -> None:
+    source, out = clips(tmp_path / "in", 24), tmp_path / "out"
+    wish = ["--size", "8,32", "--windows", "2", "--degrade", "realistic", "-q"]
+    assert vsr("prepare", source, tmp_path / "whole", *wish).code == 0
+    command = [sys.executable, "-m", "vsr", "prepare", str(source), str(out), *wish, "--workers", "1"]
+    running = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    book, until = out / "manifest.jsonl", time.monotonic() + 60
     while (not book.exists() or book.read_bytes().count(b"\n") < 6) and time.monotonic() < until:
         time.sleep(0.005)
     running.send_signal(signal.SIGKILL)
     assert running.wait(30) == -signal.SIGKILL
     assert 6 <= book.read_bytes().count(b"\n") < 49, "killed in the middle"
-    assert start(tmp_path / "out").wait(120) == 0
-    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+    assert vsr("prepare", source, out, *wish).code == 0
+    assert tree(out) == tree(tmp_path / "whole")

@@ -58,7 +58,9 @@ def unit(codes: Tensor, domain: Domain) -> Tensor:
 def build(
     items: Sequence[Item], spec: ExampleSpec, *, seed: int, use: str = "train", report: Report = silent
 ) -> list[Example]:
-    """Give the examples of all items, for a `use` that errors name. What is drawn for an item depends on the seed and its name alone.
+    """Give the examples of all items, for a `use` that errors name.
+
+    What is drawn for an item depends on the seed and its name alone.
 
     An item that cannot be read, or is too small, is reported by name and left out.
 

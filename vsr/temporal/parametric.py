@@ -33,7 +33,7 @@ STILL = 0.01  # px: less motion than this is none
 class Model:
     """A motion model: where the pixel (x, y) of the centre lies, as polynomial over coordinates scaled to [-1, 1].
 
-    parameters: (8,) float64. dx = p0 + p2 u + p3 v + u (p6 u + p7 v) s, dy = p1 + p4 u + p5 v + v (...): the
+    parameters: (8,) float64. dx = p0 + p2 u + p3 v + u (p6 u + p7 v), dy = p1 + p4 u + p5 v + v (...): the
     homography's first-order form, exact for the others.
     """
 

@@ -20,6 +20,7 @@ from vsr.core.errors import SettingsError
 from vsr.evaluation.features import Features
 
 _CHARBONNIER_EPSILON = 1e-3
+_PSNR_FLOOR = 1e-5
 _PICTURE = (1, 2, 3)
 
 
@@ -38,6 +39,14 @@ def charbonnier(restored: Tensor, hr: Tensor) -> Tensor:
     return ((restored - hr).square() + _CHARBONNIER_EPSILON**2).sqrt().mean(dim=_PICTURE)
 
 
+def psnr(restored: Tensor, hr: Tensor) -> Tensor:
+    """Give minus the PSNR of each picture, (B,), in dB: smooth crops, whose errors are small, count as much as others.
+
+    The error is floored at 50 dB, so that crops which are right already do not outweigh the rest.
+    """
+    return 10 * torch.log10(mse(restored, hr) + _PSNR_FLOOR)
+
+
 def fooling(logits: Tensor) -> Tensor:
     """Give the generator's non-saturating loss -log D(restored) of each picture, (B,): Ledig et al. 2017, eq. 6.
 
@@ -47,7 +56,7 @@ def fooling(logits: Tensor) -> Tensor:
 
 
 Term = Callable[[Tensor, Tensor], Tensor]
-TERMS: Mapping[str, Term] = MappingProxyType({"mse": mse, "l1": l1, "charbonnier": charbonnier})
+TERMS: Mapping[str, Term] = MappingProxyType({"mse": mse, "l1": l1, "charbonnier": charbonnier, "psnr": psnr})
 FEATURES, ADVERSARIAL = "features", "adversarial"  # terms that need a net beside the pictures
 ALL_TERMS = (*TERMS, FEATURES, ADVERSARIAL)
 
@@ -56,6 +65,7 @@ COMPOSITIONS: Mapping[str, Mapping[str, float]] = MappingProxyType(
         "mse": {"mse": 1.0},
         "l1": {"l1": 1.0},
         "charbonnier": {"charbonnier": 1.0},
+        "psnr": {"psnr": 1.0},
         # The two of the SRGAN seed; Ledig et al. 2017, eq. 3, for the first. They count pixels on [-1, 1], where the
         # MSE is four times ours.
         "perceptual": {FEATURES: 1.0, ADVERSARIAL: 1e-3},

@@ -47,7 +47,7 @@ def make_setup(recipe: Recipe, held: Sequence[Example], *, device: str, vgg_weig
         return Setup(
             task=selffeat.SelfFeatTask(seed=recipe.run.seed),
             validate=lambda net: selffeat.score(net, pictures),
-            key="ranking",
+            key="kind_accuracy",
             shipped=_features,
         )
     net = make_net(recipe.net)

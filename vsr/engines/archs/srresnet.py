@@ -111,7 +111,7 @@ class SrResNet(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         centre = frames[:, frames.shape[1] // 2]
-        residual = self.body(centre.to(self.body.join.weight.dtype, memory_format=torch.channels_last))
+        residual: Tensor = self.body(centre.to(self.body.join.weight.dtype, memory_format=torch.channels_last))
         padded = F.pad(centre, (2, 2, 2, 2), mode="replicate").to(memory_format=torch.channels_last)
         base = shuffle(F.conv2d(padded, self.base.to(centre.dtype), groups=self.channels), self.scale)
         return base + residual.to(base.dtype)

@@ -1,0 +1,90 @@
+"""Put trained weights into the zoo, each with its card: the last step after `vsr train`.
+
+    python recipes/ship.py runs/compact-x2 runs/espcn-mf-x2 --machine "an AMD EPYC with AVX512-BF16"
+    make scores TESTSETS="TESTSETS CLIPS" WRITE=1
+
+A run's folder holds `NAME.safetensors`, `NAME.toml` and `recipe.toml`. The weights are the average at the end of the
+run; those of srresnet, ten times as large as the others, are kept in half precision. The card says what they are, on what
+they were trained and by whose licence, for how long, with which seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+
+from vsr.engines import weights
+from vsr.engines.cards import dump, read_card
+from vsr.training.recipe import Recipe, read_recipe
+
+PHOTOS = (
+    "296 photographs and drawings under free licences (of 325; those whose file names end in 0 are held out): "
+    "Cloudinary CID22 (CC BY-SA 4.0), CLIC 2025 (Unsplash licence), Budgie backgrounds (CC0), elementary OS wallpapers "
+    "(free licences, each picture its own), Immich test assets (public domain), Big Buck Bunny, (c) Blender Foundation "
+    "(CC BY 3.0), Pepper&Carrot, drawings by David Revoy (CC BY 4.0), WordPress Twenty Twenty-Five (CC0), SAM 2 "
+    "(Apache-2.0)."
+)
+CLIPS = (
+    " Clips: SAM 2 (Apache-2.0), Track-Anything (MIT), Big Buck Bunny, (c) Blender Foundation (CC BY 3.0), AndroidX "
+    "media test files (Apache-2.0). Photographs become windows by smooth random motion of fractions of a pixel."
+)
+BICUBIC = " LR is MATLAB's bicubic of HR, both rounded to 8 bits"
+HALF = ("srresnet", "srgan")
+
+
+def card_text(recipe: Recipe, training: str, machine: str) -> str:
+    """Give the card's `training`: data and licences, degradation, length, machine, seed, recipe."""
+    made, _, data = training.partition("; data: ")
+    made = made.replace(" cores (x86_64)", f" cores of {machine}")
+    coded = recipe.degrade.video_share if recipe.degrade.kind == "realistic" else 0
+    lr = BICUBIC + (f"; {coded:.0%} of the windows went through H.264 or HEVC." if coded else ".")
+    recipe_file = re.sub(r"-x\d+$", "", recipe.name)
+    start = f" Begun from {Path(recipe.net.init).stem}" if recipe.net.init else ""
+    frozen = ", which stays as it is." if recipe.net.freeze else "." if start else ""
+    return (
+        f"{PHOTOS}{CLIPS if 'clips' in data else ''}{lr} Loss {recipe.loss.kind}.{start}{frozen} "
+        f"{made}. recipes/{recipe_file}.toml."
+    )
+
+
+def ship(run: Path, zoo: Path, machine: str) -> None:
+    """Write one run's weights and card into the zoo."""
+    recipe = read_recipe(run / "recipe.toml")
+    card = read_card(run / f"{recipe.name}.toml")
+    family = re.sub(r"-x\d+$", "", recipe.name)
+    trained = weights.load(run / f"{recipe.name}.safetensors", digest=card.digest)
+    content = (run / f"{recipe.name}.safetensors").read_bytes()
+    if family.startswith(HALF):
+        state = {key: value.half() for key, value in trained.state.items() if isinstance(value, torch.Tensor)}
+        content = save(state, metadata={"vsr": json.dumps(json.loads(trained.header["vsr"]))})
+    shipped = replace(
+        card,
+        family=family,
+        digest=weights.digest_of(content),
+        licence="CC-BY-SA-4.0",
+        training=card_text(recipe, card.training, machine),
+        description=recipe.description,
+    )
+    (zoo / f"{card.id}.safetensors").write_bytes(content)
+    (zoo / f"{card.id}.toml").write_text(dump(shipped), encoding="utf-8")
+    print(f"{card.id}: {shipped.parameters} parameters, {len(content) / 2**20:.2f} MiB, sha256 {shipped.digest[:12]}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--machine", required=True, help="what it was trained on, for the card")
+    parser.add_argument("--zoo", type=Path, default=weights.shipped_folder())
+    args = parser.parse_args()
+    for run in args.runs:
+        ship(run, args.zoo, args.machine)
+
+
+if __name__ == "__main__":
+    main()
