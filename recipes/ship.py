@@ -4,8 +4,8 @@
     make scores TESTSETS="TESTSETS CLIPS" WRITE=1
 
 A run's folder holds `NAME.safetensors`, `NAME.toml` and `recipe.toml`. The weights are the average at the end of the
-run; those of srresnet, ten times as large as the others, are kept in half precision. The card says what they are, on what
-they were trained and by whose licence, for how long, with which seed.
+run; those of srresnet, ten times as large as the others, are kept in half precision. The card says what they are, on
+what they were trained and by whose licence, for how long, with which seed.
 """
 
 from __future__ import annotations

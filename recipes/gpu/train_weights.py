@@ -48,7 +48,16 @@ def main() -> None:
         sets = [str(args.data / "testsets" / each) for each in ("set5", "set14")]
         weights = args.out / name / f"{name}.safetensors"
         if recipe != "selffeat":
-            words = ["evaluate", *sets, "--model", str(weights), "--scale", scale, "--out", str(args.out / name / "page")]
+            words = [
+                "evaluate",
+                *sets,
+                "--model",
+                str(weights),
+                "--scale",
+                scale,
+                "--out",
+                str(args.out / name / "page"),
+            ]
             subprocess.run([sys.executable, "-m", "vsr", *words], check=False)
     if failed:
         raise SystemExit(f"failed: {', '.join(failed)}")

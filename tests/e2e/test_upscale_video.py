@@ -160,6 +160,14 @@ def test_start_and_end_cut_pictures_and_sound_together(tmp_path, vsr):
     assert times[-1] == Fraction(19, 25)
 
 
+@pytest.mark.parametrize(("start", "first"), [("0.4", 10), ("0.76", 19), ("1.4", 35)])
+def test_a_start_is_found_where_the_container_has_no_index(start, first, tmp_path, vsr):
+    """MPEG-TS is sought by decoding times: a seek for a keyframe alone lands on the next one, or behind the last."""
+    clip = make_clip(tmp_path / "c.ts", frames=40, gop=10)
+    out = upscaled(vsr, clip, "--start", start)
+    assert numbers_of(out) == list(range(first, 40))
+
+
 def test_sequence_in_and_out(tmp_path, vsr):
     folder = tmp_path / "frames"
     make_images(folder, "f_%d.png", count=12, start=9)  # 9, 10, 11: order by number, not by text

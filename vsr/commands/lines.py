@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from vsr.core.events import Event, Planned, Progress, StageLoad, Summary, Warned, Worked
+from vsr.core.events import Event, Noted, Planned, Progress, StageLoad, Summary, Warned, Worked
 
 if TYPE_CHECKING:
     from vsr.core.media import PacketIndex
@@ -22,6 +22,7 @@ _NAMES: Mapping[type, str] = {
     Planned: "planned",
     Progress: "progress",
     Worked: "worked",
+    Noted: "noted",
     Warned: "warning",
     Summary: "summary",
 }

@@ -63,6 +63,13 @@ class Worked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """Something worth knowing, and nothing is wrong: how long a training run will take, where it goes on."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Warned:
     """Something the user should know, that does not stop the job."""
 
@@ -94,7 +101,7 @@ class Summary:
         return self.cpu_s / (self.cores * self.wall_s) if self.wall_s > 0 else 0.0
 
 
-Event = Planned | Progress | Worked | Warned | Summary
+Event = Planned | Progress | Worked | Noted | Warned | Summary
 Report = Callable[[Event], None]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vsr.core.errors import DecodeError, UnsupportedInput
+from vsr.core.errors import UnsupportedInput
 from vsr.core.frame import Frame
 from vsr.core.media import WHOLE, MediaInfo, Span
 from vsr.data import quality, select
@@ -22,8 +21,6 @@ from vsr.io.base import DecodeTally
 from vsr.io.decode import open_source
 from vsr.io.probe import probe
 from vsr.pipeline.pictures import frames
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -93,23 +90,12 @@ class Footage:
             self.warnings.append(f"it has ended before {late}: no picture of that")
         missing = set(wanted)
         for span, seek in select.spans(wanted, self.info.packets.keyframes):
-            yield from self._found(missing, span, seek)
-        if missing:  # some containers seek badly (MPEG-TS near its end)
-            yield from self._found(missing, Span(start=min(missing), stop=max(missing) + 1), None)
-        if missing:
-            self.warnings.append(f"{len(missing)} of {len(wanted)} frames asked for could not be decoded")
-
-    def _found(self, missing: set[int], span: Span, seek: int | None) -> Iterator[Chosen]:
-        """Yield the frames of `span` that are missing, and strike them off."""
-        try:
             for frame in self._frames(span, seek=seek):
                 if frame.pts in missing:
                     missing.remove(frame.pts)
                     yield Chosen(frame=frame)
-        except DecodeError as error:
-            if seek is None:
-                raise
-            log.info("nothing of %s after pts %d: %s", self.info.path, seek, error)
+        if missing:
+            self.warnings.append(f"{len(missing)} of {len(wanted)} frames asked for could not be decoded")
 
     def _in_windows(self, size: int) -> Iterator[Chosen]:
         """Decode twice: shots and quality of all frames first, then the frames of the windows that fit."""

@@ -45,11 +45,12 @@ class Item:
 
 
 def find(
-    folders: Sequence[Path], *, only: Sequence[str] = (), holdout: Sequence[str] = ()
+    folders: Sequence[Path], *, only: Sequence[str] = (), holdout: Sequence[str] | None = ()
 ) -> tuple[list[Item], list[Item]]:
     """Give the items for training and those for validation, in natural order.
 
-    only, holdout: patterns (`cid22*`) of names without suffix; see `training.recipe.DataRecipe`.
+    only, holdout: patterns (`cid22*`) of names without suffix; see `training.recipe.DataRecipe`. holdout None:
+    all but what lies in `val` parts is for training. Where nothing is for validation, the last for training is.
 
     Raises:
         InputMissing: a folder does not exist.
@@ -66,7 +67,7 @@ def find(
             continue
         found = [item for item in _items(folder) if not only or _matches(item.name, only)]
         for item in found:
-            (val if _is_held_out(item.name, holdout) else train).append(item)
+            (val if holdout is not None and _is_held_out(item.name, holdout) else train).append(item)
     if not train:
         named = ", ".join(str(folder) for folder in folders)
         raise NotMedia(f"{named}: nothing to train on", hint="It takes pictures, videos, or what vsr prepare made.")

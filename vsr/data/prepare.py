@@ -100,7 +100,11 @@ def prepare(
             raise UsageError("LMDB keys name two sizes: --lmdb goes with --size", hint="For example --size 16,128.")
         require_lmdb()
     clips = find_clips(source)
-    parts = assign((clip.video for clip in clips), wish.split, seed=wish.seed) if wish.split else {}
+    videos = {clip.video for clip in clips}
+    if wish.split and len(videos) == 1:
+        first, second = wish.split.names
+        report(Warned(message=f"{source} is one video: all of it is in {first}, {second} stays empty"))
+    parts = assign(videos, wish.split, seed=wish.seed) if wish.split else {}
     with books.locked(out):
         known = books.resume(out, books.header(wish, clips), overwrite=overwrite)
         made = list(_make_all(_left(clips, known, parts), out, wish, workers or cores(), report))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Choice", "choose", "model_scale_for", "models", "open_engine", "open_network", "user_folder"]
 
 # The default, best first: the first of these families that has weights here, or needs none.
-_PREFERRED = ("espcn", "bicubic")
+_PREFERRED = ("compact-mf", "espcn", "bicubic")
 _USUAL_SCALE = 2  # where the user asks for none and the family has several
 
 
@@ -189,7 +189,7 @@ def _candidates(model: str | None) -> tuple[tuple[ModelCard, ...], str | None]:
 
 
 def _default() -> tuple[ModelCard, ...]:
-    shipped = [card for card in models() if card.frames == 1 and _is_ready(card)]
+    shipped = [card for card in models() if _is_ready(card)]
     for family in _PREFERRED:
         cards = tuple(card for card in shipped if card.family == family)
         if cards:

@@ -37,7 +37,8 @@ class Source(Protocol):
     def frames(self, span: Span, *, seek: int | None = None, tally: DecodeTally | None = None) -> Iterator[Frame]:
         """Yield the frames whose pts lie in `span`, in order of presentation, decoder drained at the end.
 
-        Decoding starts at the keyframe `seek` (pts; None: the start of the stream). Damaged packets are counted in
+        Decoding need not start before the keyframe `seek` (pts; None: the start of the stream): the frames from there
+        on are those of a full decode; of earlier ones in `span` any may be missing. Damaged packets are counted in
         `tally`, concealed as the decoder does.
 
         Raises:

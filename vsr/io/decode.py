@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
-import av.error
 from av.codec.context import ThreadType
 from av.container import InputContainer
 from av.video.stream import VideoStream
@@ -21,6 +21,7 @@ from vsr.io.frames import Decoded, timed, to_frame
 from vsr.io.images import ImageSource
 from vsr.io.inputs import open_input
 from vsr.io.scan import packets
+from vsr.io.seeking import decode, decode_from
 from vsr.io.timing import Clock
 
 log = logging.getLogger(__name__)
@@ -63,9 +64,8 @@ class PyavSource:
         unpack = Unpacker(self.info.video.pixel_format)
         # A file without times of showing tells a frame's place by counting from the start alone.
         start = None if self.info.packets.has_decoding_times else seek
-        with open_input(self.info.path) as container:
-            stream = self._stream(container, start)
-            for timing, frame in timed(_decode(container, stream, counted), clock):
+        with contextlib.closing(self._decoded(start, counted)) as decoded:
+            for timing, frame in timed(decoded, clock):
                 if span.stop is not None and timing.pts >= span.stop:
                     break
                 if timing.pts in span:
@@ -78,7 +78,21 @@ class PyavSource:
                 hint="The file is damaged; fetch it again.",
             )
 
-    def _stream(self, container: InputContainer, seek: int | None) -> VideoStream:
+    def _decoded(self, seek: int | None, counted: DecodeTally) -> Generator[Decoded]:
+        """Yield what the decoder shows from the keyframe `seek` on, or all of it where there is no way to that."""
+        keyframes = self.info.packets.keyframes
+        if seek is not None and keyframes and keyframes[0] < seek:
+            with open_input(self.info.path) as container:
+                found = decode_from(container, self._stream(container), keyframes, seek, counted)
+                if found is not None:
+                    yield from found
+                    return
+            log.debug("%s is decoded from its start, not from pts %d", self.info.path, seek)
+        with open_input(self.info.path) as container:
+            stream = self._stream(container)
+            yield from decode(stream, packets(container, stream), counted)
+
+    def _stream(self, container: InputContainer) -> VideoStream:
         at = self.info.video.index
         stream = container.streams[at] if at < len(container.streams) else None
         if not isinstance(stream, VideoStream):
@@ -87,35 +101,4 @@ class PyavSource:
         if self.threads > 1:
             # Slices would help no stream of today's encoders: they write one a frame.
             stream.codec_context.thread_type = ThreadType.FRAME
-        if seek is not None:
-            try:
-                container.seek(seek, stream=stream)
-            except av.error.FFmpegError as error:
-                raise DecodeError(f"{self.info.path}: cannot seek to pts {seek}: {error.strerror}") from error
         return stream
-
-
-def _decode(container: InputContainer, stream: VideoStream, counted: DecodeTally) -> Iterator[Decoded]:
-    """Yield what the decoder gives; what it refuses is counted, and decoding goes on."""
-    context = stream.codec_context
-    arriving = packets(container, stream)
-    while True:
-        try:
-            packet = next(arriving, None)
-        except av.error.FFmpegError as error:
-            _count(counted, error)
-            packet = None  # the demuxer cannot go on; what the decoder still holds comes out below
-        try:
-            for frame in context.decode(packet):
-                yield frame.pts, frame.duration or 0, frame
-        except av.error.FFmpegError as error:
-            _count(counted, error)
-        if packet is None:
-            return
-
-
-def _count(counted: DecodeTally, error: av.error.FFmpegError) -> None:
-    said = error.strerror or str(error)
-    log.debug("the decoder refuses a packet: %s", said)
-    counted.errors += 1
-    counted.first_error = counted.first_error or said

@@ -19,7 +19,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from vsr.core.errors import NonFiniteLoss, SettingsError
-from vsr.core.events import Report, Warned, Worked, silent
+from vsr.core.events import Noted, Report, Worked, silent
 from vsr.io.images import write_whole
 from vsr.training.board import Board
 from vsr.training.nets import write_weights
@@ -71,7 +71,7 @@ def train(
         run = _prepare(recipe, data, val, out, accelerator, vgg_weights, report)
         if saved is not None:
             restore(run, saved)
-            report(Warned(message=f"going on at update {run.update} of {run.updates}"))
+            report(Noted(message=f"going on at update {run.update} of {run.updates}"))
         with Board(out, update=run.update) as board:
             _loop(run, board, report)
         return finish(run, [str(path) for path in data])
@@ -149,7 +149,7 @@ def _begin(run: Run, board: Board, report: Report) -> None:
         _tell(run, board, {f"bicubic/{key}": value for key, value in bicubic.items()})
     where = f"{shares.convolution:.0%} of the time in convolutions, {shares.data:.0%} in making batches"
     sizes = f"{len(run.crops)} pictures, {len(run.held)} held out"
-    report(Warned(message=f"{run.updates} updates of {seconds * 1e3:.0f} ms ({where}); {sizes}"))
+    report(Noted(message=f"{run.updates} updates of {seconds * 1e3:.0f} ms ({where}); {sizes}"))
     save(run)
 
 

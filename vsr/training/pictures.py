@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vsr.core.events import Report
+from vsr.core.events import Report, Warned
 from vsr.data.crops import Crops, middle
 from vsr.data.examples import Example, ExampleSpec, build
 from vsr.data.material import find
@@ -23,9 +23,11 @@ def read_pictures(
     Raises:
         InputError: a folder is missing, nothing in it can be trained on, or nothing is as large as a crop.
     """
-    items, held_items = find(data, only=recipe.data.only, holdout=recipe.data.holdout)
+    items, held_items = find(data, only=recipe.data.only, holdout=None if val else recipe.data.holdout)
     if val:
-        held_items = [item for part in find(val, only=recipe.data.only) for item in part]
+        held_items = list(dict.fromkeys(item for part in find(val, only=recipe.data.only) for item in part))
+    if held_items[0] in items:
+        report(Warned(message=f"nothing is held out: {held_items[0].name} is trained on and validated on; see --val"))
     held_items = held_items[: recipe.run.pictures]
     net = recipe.net
     spec = ExampleSpec(

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vsr.commands import lines
-from vsr.core.events import Planned, Progress, StageLoad, Summary, Warned
+from vsr.core.events import Noted, Planned, Progress, StageLoad, Summary, Warned
 from vsr.core.media import PacketIndex
 
 INFER = StageLoad(name="infer", workers=2, items=72, busy_s=5.7, cpu_s=5.6, wall_s=3.0)
@@ -89,12 +89,13 @@ def test_visible_text_is_one_line_and_can_be_encoded(text: str) -> None:
     [
         (Planned(source="a", destination="b", frames=3, description="x"), "planned"),
         (Progress(done=1, total=3, fps=math.inf, eta_s=None, stages=(INFER,)), "progress"),
+        (Noted(message="670 updates"), "noted"),
         (Warned(message="zwei\nZeilen"), "warning"),
         (SUMMARY, "summary"),
     ],
 )
 def test_an_event_is_one_line_of_json_with_its_name_first(
-    event: Planned | Progress | Warned | Summary, name: str
+    event: Planned | Progress | Noted | Warned | Summary, name: str
 ) -> None:
     line = lines.event_line(event)
     assert "\n" not in line and line.startswith(f'{{"event": "{name}"')

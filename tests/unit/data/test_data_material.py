@@ -23,6 +23,15 @@ def test_the_holdout_s_names_are_for_validation(tmp_path: Path) -> None:
     assert names(val) == ["picture-03"]
 
 
+def test_with_no_holdout_all_is_for_training_but_the_val_parts(tmp_path: Path) -> None:
+    draw_folder(tmp_path / "photos", 12, height=8, width=8)
+    draw_folder(tmp_path / "prepared" / "train", 2, height=8, width=8)
+    draw_folder(tmp_path / "prepared" / "val", 1, height=8, width=8)
+    train, val = find([tmp_path / "photos", tmp_path / "prepared"], holdout=None)
+    assert (len(train), len(val)) == (14, 1)
+    assert find([tmp_path / "photos"], holdout=None)[1] == train[11:12]
+
+
 def test_without_a_holdout_the_split_is_the_same_every_time(tmp_path: Path) -> None:
     draw_folder(tmp_path, 40, height=8, width=8)
     first, second = find([tmp_path]), find([tmp_path])

@@ -14,6 +14,7 @@ from PIL import Image
 
 from tests.media import make_clip
 from vsr.core.errors import ChangedSinceStart, NotMedia, OutputExists, PartialFailure, SettingsError, UsageError
+from vsr.core.events import Event, Warned
 from vsr.data import manifest
 from vsr.data.degrade import Degradation
 from vsr.data.preparation import Preparation
@@ -87,6 +88,16 @@ def test_videos_not_frames_are_split_and_windows_of_one_stay_together(tmp_path: 
     assert result.parts == {"train": 4, "val": 4} and result.windows == 8 and result.pictures == 72
     names = {part: {p.name[:5] for p in (tmp_path / "out" / part / "lr_8").iterdir()} for part in ("train", "val")}
     assert len(names["train"]) == len(names["val"]) == 2 and not names["train"] & names["val"]
+
+
+def test_that_one_video_cannot_be_split_is_said(tmp_path: Path) -> None:
+    said: list[Event] = []
+    wish = Preparation(size=(8, 32), split=Split())
+    result = prepare(clips(tmp_path / "in", 1), tmp_path / "out", wish, report=said.append)
+    assert result.parts == {"train": 1}
+    assert [event.message for event in said if isinstance(event, Warned)] == [
+        f"{tmp_path / 'in'} is one video: all of it is in train, val stays empty"
+    ]
 
 
 def test_the_manifest_tells_where_each_window_comes_from_and_its_pictures_hashes(tmp_path: Path) -> None:

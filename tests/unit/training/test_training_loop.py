@@ -8,7 +8,7 @@ import torch
 
 from tests.pictures import draw_folder
 from vsr.core.errors import ChangedSinceStart, InputError, NonFiniteLoss, NotMedia, OutputExists, SettingsError
-from vsr.core.events import Event, Warned, Worked
+from vsr.core.events import Event, Noted, Warned, Worked
 from vsr.engines import registry, weights
 from vsr.training import state
 from vsr.training.loop import train
@@ -48,7 +48,7 @@ def test_a_run_leaves_weights_that_the_registry_opens(photos: Path, tmp_path: Pa
     assert (tmp_path / "run" / "recipe.toml").is_file()
     assert any((tmp_path / "run" / "board").iterdir())
     assert any(isinstance(event, Worked) and event.done == 20 for event in events)
-    assert any(isinstance(event, Warned) and "convolutions" in event.message for event in events)
+    assert any(isinstance(event, Noted) and "convolutions" in event.message for event in events)
 
 
 def test_training_lowers_the_loss_and_beats_bicubic(photos: Path, tmp_path: Path) -> None:
