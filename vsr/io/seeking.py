@@ -37,16 +37,14 @@ def decode_from(
     for target in _targets(keyframes, wanted):
         try:
             container.seek(target, stream=stream)
-            opening = _opening(container, stream, keyframes, wanted)
+            arriving = _opening(container, stream, keyframes, wanted)
         except av.error.FFmpegError as error:
             log.debug("%s: no way to pts %d: %s", container.name, target, error)
             return None
-        if opening is None:
+        if arriving is None:
             continue
-        landed, arriving = opening
         decoded = decode(stream, arriving, counted)
-        # What is shown before the keyframe (an open GOP) refers to pictures that were not decoded.
-        first = next((shown for shown in decoded if shown[0] is None or shown[0] >= landed), None)
+        first = next(decoded, None)
         if first is not None and first[0] is not None and first[0] <= wanted:
             return itertools.dropwhile(
                 lambda shown: shown[0] is not None and shown[0] < wanted, itertools.chain([first], decoded)
@@ -88,8 +86,8 @@ def _targets(keyframes: Sequence[int], wanted: int) -> Iterator[int]:
 
 def _opening(
     container: InputContainer, stream: VideoStream, keyframes: Sequence[int], wanted: int
-) -> tuple[int, Iterator[Packet[VideoStream]]] | None:
-    """Give the first keyframe's pts and the packets from it on, if it is a known one at or before `wanted`.
+) -> Iterator[Packet[VideoStream]] | None:
+    """Give the packets from the first keyframe on, if that is a known one at or before `wanted`.
 
     Packets before it are left out: some decoders (MPEG-2, MPEG-4) would make pictures of them without their
     references, and take those for good.
@@ -102,7 +100,7 @@ def _opening(
         # A time that the scan did not see: the demuxer counts otherwise after a seek.
         if pts is None or pts > wanted or keyframes[bisect.bisect_left(keyframes, pts)] != pts:
             return None
-        return pts, itertools.chain([packet], arriving)
+        return itertools.chain([packet], arriving)
     return None
 
 

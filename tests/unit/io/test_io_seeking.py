@@ -54,9 +54,12 @@ def _check_every_keyframe(info: MediaInfo, *, threads: int = 1) -> None:
 @pytest.mark.parametrize("b_frames", [0, 3])
 @pytest.mark.parametrize("suffix", CODECS)
 def test_every_keyframe_is_found_in_every_container(suffix: str, b_frames: int, tmp_path: Path) -> None:
-    clip = make_clip(tmp_path / f"c.{suffix}", frames=40, gop=10, codec=CODECS[suffix], b_frames=b_frames)
+    info = probe(make_clip(tmp_path / f"c.{suffix}", frames=40, gop=10, codec=CODECS[suffix], b_frames=b_frames))
 
-    _check_every_keyframe(probe(clip))
+    _check_every_keyframe(info)
+    # Nothing before it has been decoded: the seek was one.
+    for key in info.packets.keyframes[-1:]:
+        assert next(PyavSource(info=info).frames(WHOLE, seek=key)).pts == key
 
 
 @pytest.mark.parametrize(
