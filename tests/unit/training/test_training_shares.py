@@ -1,24 +1,36 @@
 from __future__ import annotations
 
-import time
+import itertools
 
+import pytest
 import torch
 
-from vsr.training.shares import measure
+from vsr.training import shares
 
 
-def test_a_convolution_s_share_is_most_of_what_is_mostly_convolution() -> None:
-    net = torch.nn.Conv2d(32, 32, 5, padding=2)
-    picture = torch.rand(4, 32, 96, 96)
-    shares = measure(lambda: None, lambda: net(picture).sum().backward())
-    assert shares.convolution > 0.5
-    assert shares.data < 0.1
+@pytest.fixture
+def ticks(monkeypatch: pytest.MonkeyPatch) -> itertools.count[int]:
+    """A clock that goes on by one whenever it is read."""
+    clock = itertools.count()
+    monkeypatch.setattr(shares.time, "perf_counter", lambda: next(clock))
+    return clock
 
 
-def test_making_a_batch_counts_as_data() -> None:
+def test_convolutions_are_counted_forward_and_backward(ticks: itertools.count[int]) -> None:
+    net = torch.nn.Conv2d(2, 2, 3)
+    net(torch.rand(1, 2, 8, 8)).sum().backward()
+    found = shares.measure(lambda: None, lambda: net(torch.rand(1, 2, 8, 8)).sum().backward(), times=1)
+    # One tick for each of two convolutions; every other operator reads the clock once and costs nothing else.
+    assert 0 < found.convolution < 1
+    still = shares.measure(lambda: None, lambda: torch.rand(3).add(1), times=1)
+    assert still.convolution == 0
+
+
+def test_making_a_batch_counts_as_data(ticks: itertools.count[int]) -> None:
     def draw() -> None:
-        time.sleep(0.01)
+        for _ in range(100):
+            next(ticks)
 
-    shares = measure(draw, lambda: (draw(), torch.zeros(3).add(1)))
-    assert shares.data > 0.5
-    assert shares.convolution == 0
+    found = shares.measure(draw, lambda: draw(), times=1)
+    assert found.data == pytest.approx(1.0)
+    assert found.convolution == 0
