@@ -3,7 +3,7 @@
     python recipes/gpu/train_weights.py DATA --minutes 5 --out runs
 
 DATA holds `photos`, `clips/train` and `testsets`. Runs that are there go on where they were. Afterwards, with the
-weights looked at: `python recipes/ship.py runs`, `make scores TESTSETS=DATA/testsets`.
+weights looked at: `python recipes/ship.py runs/NAME ... --machine MACHINE`, `make scores TESTSETS=DATA/testsets`.
 """
 
 from __future__ import annotations
@@ -55,8 +55,9 @@ def main() -> None:
                 str(weights),
                 "--scale",
                 scale,
-                "--out",
+                "--output",
                 str(args.out / name / "page"),
+                "--overwrite",
             ]
             subprocess.run([sys.executable, "-m", "vsr", *words], check=False)
     if failed:

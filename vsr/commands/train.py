@@ -51,7 +51,7 @@ def command(
     On several GPUs, the same command by accelerate: accelerate launch -m vsr train ...
 
     \b
-    vsr train espcn-x2 --data photos --minutes 16
+    vsr train espcn --data photos --minutes 16
     vsr train my.toml --data dataset --resume schedule.updates=50000
     """
     from vsr.training.recipe import dump, find, read_recipe
@@ -78,6 +78,8 @@ def command(
             vgg_weights=vgg_weights,
             report=report,
         )
+    if not result.is_main:
+        return
     if as_json:
         click.echo(json_line(result, event="trained"))
     elif not quiet:

@@ -6,7 +6,9 @@ Pixels stay codes of 8 bits, so that a collection of photographs fits into memor
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,7 +72,8 @@ def build(
     examples: list[Example] = []
     bad = 0
     for number, item in enumerate(items, start=1):
-        rng = np.random.default_rng([seed, int.from_bytes(hashlib.sha256(item.name.encode()).digest()[:8], "little")])
+        own = int.from_bytes(hashlib.sha256(os.fsencode(item.name)).digest()[:8], "little")
+        rng = np.random.default_rng([seed, own])
         try:
             made = list(_of_item(item, spec, rng))
         except InputError as error:
@@ -87,6 +90,15 @@ def build(
     if not examples:
         raise NotMedia(f"nothing to {use} on is left", hint="Pictures must be readable, and larger than a crop.")
     return examples
+
+
+def digest_of(examples: Iterable[Example]) -> str:
+    """Give a digest of names, sizes and LR of examples that lie on the CPU: it changes where a picture does."""
+    digest = hashlib.sha256()
+    for example in examples:
+        digest.update(os.fsencode(f"{example.name} {tuple(example.lr.shape)} {tuple(example.hr.shape)} "))
+        digest.update(example.lr.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _of_item(item: Item, spec: ExampleSpec, rng: np.random.Generator) -> Iterator[Example]:
@@ -113,19 +125,22 @@ def _of_picture(item: Item, spec: ExampleSpec, rng: np.random.Generator) -> Iter
 
 
 def _of_video(item: Item, spec: ExampleSpec, rng: np.random.Generator) -> Iterator[Example]:
-    frames: list[Codes] = []
-    starts: list[int] = []  # of windows that lie within one shot
+    """Read it twice, so that a long video takes no more memory than one window."""
+    ends: list[int] = []  # of windows that lie within one shot
     since_cut = 0
-    for number, (codes, opens_shot) in enumerate(video_codes(item.files[0], spec.domain)):
-        frames.append(codes)
+    for number, (_, opens_shot) in enumerate(video_codes(item.files[0], spec.domain)):
         since_cut = 1 if opens_shot else since_cut + 1
         if since_cut >= spec.frames:
-            starts.append(number - spec.frames + 1)
-    if not starts:
+            ends.append(number)
+    if not ends:
         raise InputError(f"{item.files[0]} has no {spec.frames} frames within one shot")
-    chosen = np.linspace(0, len(starts) - 1, min(len(starts), spec.clip_windows)).round().astype(int)
-    for start in (starts[index] for index in chosen):
-        yield from _made(item.name, np.stack(frames[start : start + spec.frames]), spec, rng)
+    chosen = np.linspace(0, len(ends) - 1, min(len(ends), spec.clip_windows)).round().astype(int)
+    wanted = {ends[index] for index in chosen}
+    window: deque[Codes] = deque(maxlen=spec.frames)
+    for number, (codes, _) in enumerate(video_codes(item.files[0], spec.domain)):
+        window.append(codes)
+        if number in wanted:
+            yield from _made(item.name, np.stack(window), spec, rng)
 
 
 def _of_prepared(item: Item, spec: ExampleSpec, rng: np.random.Generator) -> Iterator[Example]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ Codes = NDArray[np.uint8]
 
 VIDEOS = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".ts", ".m4v", ".nut", ".mpg")
 _HR = re.compile(r"hr(_\d+)?")
+_TAKEN = "It takes pictures, videos, or what vsr prepare made."
 _HELD_OUT = 10  # one of so many, where the user names none
 
 
@@ -47,10 +49,11 @@ class Item:
 def find(
     folders: Sequence[Path], *, only: Sequence[str] = (), holdout: Sequence[str] | None = ()
 ) -> tuple[list[Item], list[Item]]:
-    """Give the items for training and those for validation, in natural order.
+    """Give the items for training and those for validation, in natural order. A file is a folder of one item.
 
     only, holdout: patterns (`cid22*`) of names without suffix; see `training.recipe.DataRecipe`. holdout None:
-    all but what lies in `val` parts is for training. Where nothing is for validation, the last for training is.
+    all but what lies in `val` parts is for training. Where nothing is for validation, the last for training is; where
+    everything would be, all of it is for both.
 
     Raises:
         InputMissing: a folder does not exist.
@@ -62,16 +65,16 @@ def find(
         if not folder.exists():
             raise InputMissing(f"{folder} does not exist", hint="Name folders of pictures or videos with --data.")
         if (folder / "train").is_dir():
-            train += _items(folder / "train")
-            val += _items(folder / "val") if (folder / "val").is_dir() else []
+            train += _items(folder / "train", only)
+            val += _items(folder / "val", only) if (folder / "val").is_dir() else []
             continue
-        found = [item for item in _items(folder) if not only or _matches(item.name, only)]
-        for item in found:
+        for item in _items(folder, only):
             (val if holdout is not None and _is_held_out(item.name, holdout) else train).append(item)
-    if not train:
+    if not (train or val):
         named = ", ".join(str(folder) for folder in folders)
-        raise NotMedia(f"{named}: nothing to train on", hint="It takes pictures, videos, or what vsr prepare made.")
-    return train, val or train[-1:]
+        hint = f"The recipe takes what data.only names: {', '.join(only)}." if only else _TAKEN
+        raise NotMedia(f"{named}: nothing to train on", hint=hint)
+    return train or val, val or train[-1:]
 
 
 def picture_codes(path: Path, domain: Domain) -> Codes:
@@ -110,10 +113,20 @@ def video_codes(path: Path, domain: Domain) -> Iterator[tuple[Codes, bool]]:
         yield np.clip(np.rint(codes), 0, 255).astype(np.uint8), picture.opens_shot
 
 
-def _items(folder: Path) -> list[Item]:
+def _items(folder: Path, only: Sequence[str]) -> list[Item]:
+    return [item for item in _every_item(folder) if not only or _matches(item.name, only)]
+
+
+def _every_item(folder: Path) -> list[Item]:
+    if folder.is_file():
+        return _media([folder], folder.parent)
     for tree in sorted(path for path in folder.iterdir() if path.is_dir() and _HR.fullmatch(path.name)):
         return _prepared(tree)
-    files = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: natural_key(str(path)))
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return _media(sorted(files, key=lambda path: natural_key(str(path))), folder)
+
+
+def _media(files: Sequence[Path], folder: Path) -> list[Item]:
     items = []
     for path in files:
         name = str(path.relative_to(folder).with_suffix(""))
@@ -132,8 +145,10 @@ def _prepared(hr: Path) -> list[Item]:
     windows = [path for path in hr.iterdir() if path.is_dir()]
     groups = [(path.name, _pictures(path), _pictures(lr / path.name)) for path in windows]
     if not windows:
-        pairs = zip(_pictures(hr), _pictures(lr), strict=False)
-        groups = [(first.stem, (first,), (second,)) for first, second in pairs]
+        whole, small = _pictures(hr), _pictures(lr)
+        if len(whole) != len(small):
+            raise InputError(f"{hr}: {len(whole)} pictures, {len(small)} in {lr.name}", hint="Prepare it again.")
+        groups = [(first.stem, (first,), (second,)) for first, second in zip(whole, small, strict=True)]
     items = []
     for name, high, low in sorted(groups, key=lambda group: natural_key(group[0])):
         if len(high) != len(low) or not high:
@@ -156,4 +171,4 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
 def _is_held_out(name: str, holdout: Sequence[str]) -> bool:
     if holdout:
         return _matches(name, holdout)
-    return int(hashlib.sha256(name.encode()).hexdigest(), 16) % _HELD_OUT == 0
+    return int(hashlib.sha256(os.fsencode(name)).hexdigest(), 16) % _HELD_OUT == 0

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Choice", "choose", "model_scale_for", "models", "open_engine", "open_network", "user_folder"]
 
 # The default, best first: the first of these families that has weights here, or needs none.
-_PREFERRED = ("compact-mf", "espcn", "bicubic")
+_PREFERRED = ("compact-mf", "compact", "espcn", "bicubic")
 _USUAL_SCALE = 2  # where the user asks for none and the family has several
 
 
@@ -63,8 +63,8 @@ def models() -> tuple[ModelCard, ...]:
 def choose(model: str | None = None, scale: float | None = None, frames: int | None = None) -> Choice:
     """Choose the card and the scale for what the user typed.
 
-    `model` is a card's id (`espcn-x2`), a family (`espcn`), a weight file, or None: the best shipped per-frame model
-    whose weights are there. `scale` None gives the model's usual one; a scale between two integers is rounded up to
+    `model` is a card's id (`espcn-x2`), a family (`espcn`), a weight file, or None: the best shipped model whose
+    weights are there (of `frames` frames, where that is given). `scale` None gives the model's usual one; a scale between two integers is rounded up to
     one that the model has (the caller resamples the rest).
 
     Raises:
@@ -72,7 +72,7 @@ def choose(model: str | None = None, scale: float | None = None, frames: int | N
         IncompatibleModel: the model has not this scale, or not this number of frames.
         WeightsMissing, WeightsCorrupt, UnsafeWeights: of a weight file.
     """
-    cards, reference = _candidates(model)
+    cards, reference = _candidates(model, frames)
     wanted = _wanted_scale(cards, scale)
     card = next((c for c in cards if c.scale in (wanted, None)), None)
     if card is None:
@@ -167,10 +167,10 @@ def _build(card: ModelCard, scale: int) -> nn.Module:
         raise IncompatibleModel(f"{path} does not hold the weights of {card.arch}: {error}") from error
 
 
-def _candidates(model: str | None) -> tuple[tuple[ModelCard, ...], str | None]:
+def _candidates(model: str | None, frames: int | None = None) -> tuple[tuple[ModelCard, ...], str | None]:
     """Give the cards that a name stands for, and the path if it is a file."""
     if model is None:
-        return _default(), None
+        return _default(frames), None
     path = Path(model)
     if os.sep not in model and path.suffix.lower() not in weights.SUFFIXES:
         cards = models()
@@ -188,8 +188,10 @@ def _candidates(model: str | None) -> tuple[tuple[ModelCard, ...], str | None]:
     return (inspect(path),), str(path.absolute())
 
 
-def _default() -> tuple[ModelCard, ...]:
-    shipped = [card for card in models() if _is_ready(card)]
+def _default(frames: int | None) -> tuple[ModelCard, ...]:
+    """Give the cards of the first preferred family, if there is one of so many frames; else of the first."""
+    ready = [card for card in models() if _is_ready(card)]
+    shipped = [card for card in ready if card.frames == frames] or ready
     for family in _PREFERRED:
         cards = tuple(card for card in shipped if card.family == family)
         if cards:
@@ -238,9 +240,11 @@ def _check_frames(card: ModelCard, frames: int) -> None:
             hint="Use an odd number.",
         )
     if frames != card.frames:
+        others = {c.family for c in models() if c.frames == frames and c.arch == card.arch}
+        named = f" Of {frames} frames: --model {' or '.join(sorted(others))}." if others else ""
         raise IncompatibleModel(
             f"{card.id} takes windows of {card.frames} frame{'s' * (card.frames > 1)}, not {frames}",
-            hint="Leave out --frames.",
+            hint=f"Leave out --frames.{named}",
         )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -16,49 +18,53 @@ from vsr.data.examples import Example
 from vsr.evaluation import protocol
 from vsr.filters import NEAREST, resize
 from vsr.io.atomic import translate
+from vsr.io.images import write_whole
 from vsr.training.setup import codes, restored
 
 SHOWN = 4  # pictures
 
 
 class Board:
-    """Writes to OUT/log.jsonl and OUT/board; a resumed run goes on where its checkpoint stood.
+    """Writes to OUT/log.jsonl and OUT/board; what they hold of updates later than `after` is forgotten (-1: all).
 
     Raises:
         SettingsError: TensorBoard is not installed.
         OutputError: the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, *, update: int) -> None:
+    def __init__(self, folder: Path, *, after: int) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise SettingsError("training needs TensorBoard", hint='pip install "vsr[train]"') from error
-        self._log = folder / "log.jsonl"
-        _forget_from(self._log, update)
-        self._writer = SummaryWriter(str(folder / "board"), purge_step=update)
+        self._log, self._board = folder / "log.jsonl", folder / "board"
+        _forget(self._log, after)
+        with _told(self._board):
+            self._writer = SummaryWriter(str(self._board), purge_step=after + 1)
 
     def __enter__(self) -> Board:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._writer.close()
+        with _told(self._board):
+            self._writer.close()
 
     def scalars(self, update: int, values: Mapping[str, float]) -> None:
-        """Add figures of one update, by `group/name`."""
-        for name, value in values.items():
-            self._writer.add_scalar(name, value, update)
-        try:
-            with self._log.open("a", encoding="utf-8") as log:
-                log.write(json.dumps({"update": update, **values}) + "\n")
-        except OSError as error:
-            raise translate(error, self._log) from error
+        """Add figures of one update, by `group/name`; what is not finite is null in the log."""
+        with _told(self._board):
+            for name, value in values.items():
+                self._writer.add_scalar(name, value, update)
+        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        with _told(self._log), self._log.open("a", encoding="utf-8") as log:
+            log.write(json.dumps({"update": update, **finite}) + "\n")
 
     def pictures(self, update: int, net: nn.Module, held: Sequence[Example], domain: Domain) -> None:
         """Add, for a few held-out examples, LR, bicubic, the network's picture and HR side by side."""
         for number, example in enumerate(held[:SHOWN]):
             row = side_by_side(net, example, domain)
-            self._writer.add_image(f"held out/{number} {example.name}", row, update)
+            name = example.name.encode("utf-8", "replace").decode()  # a file name need not be valid in any encoding
+            with _told(self._board):
+                self._writer.add_image(f"held out/{number} {name}", row, update)
 
 
 def side_by_side(net: nn.Module, example: Example, domain: Domain) -> Tensor:
@@ -77,15 +83,25 @@ def side_by_side(net: nn.Module, example: Example, domain: Domain) -> Tensor:
     return row.to(torch.uint8).expand(3, -1, -1)
 
 
-def _forget_from(log: Path, update: int) -> None:
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise translate(error, path) from error
+
+
+def _forget(log: Path, after: int) -> None:
     """Drop what an interrupted run wrote after the checkpoint from which it goes on."""
-    if not log.exists():
-        return
-    kept = []
-    for line in log.read_text(encoding="utf-8").splitlines(keepends=True):
-        try:
-            if line.endswith("\n") and json.loads(line)["update"] < update:
-                kept.append(line)
-        except (ValueError, KeyError):
-            continue
-    log.write_text("".join(kept), encoding="utf-8")
+    with _told(log):
+        lines = log.read_bytes().splitlines(keepends=True) if log.exists() else []
+    kept = [line for line in lines if _stands(line, after)]
+    if kept != lines:
+        write_whole(log, b"".join(kept))
+
+
+def _stands(line: bytes, after: int) -> bool:
+    try:
+        return line.endswith(b"\n") and int(json.loads(line)["update"]) <= after
+    except (ValueError, KeyError, TypeError):
+        return False

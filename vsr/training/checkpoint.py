@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import torch
 
 from vsr.core.errors import InputError
-from vsr.io.atomic import staged
+from vsr.io.images import sync_folder, write_whole
 
 
 def save(path: Path, content: Mapping[str, object]) -> None:
@@ -18,8 +19,10 @@ def save(path: Path, content: Mapping[str, object]) -> None:
     Raises:
         DiskFull, OutputError: it cannot be written; the one before is as it was.
     """
-    with staged(path, overwrite=True) as part:
-        torch.save(dict(content), part)
+    whole = io.BytesIO()  # torch says of a full disk no more than that writing failed
+    torch.save(dict(content), whole)
+    write_whole(path, whole.getvalue())
+    sync_folder(path.parent)
 
 
 def load(path: Path) -> dict[str, object]:

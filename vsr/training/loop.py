@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import copy
 import time
+import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +20,11 @@ import torch
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from vsr.core.errors import NonFiniteLoss, SettingsError
+from vsr.core.errors import NonFiniteLoss, SettingsError, VsrError
 from vsr.core.events import Noted, Report, Worked, silent
 from vsr.io.images import write_whole
 from vsr.training.board import Board
+from vsr.training.interruption import Interruption
 from vsr.training.nets import write_weights
 from vsr.training.pictures import read_pictures
 from vsr.training.recipe import Recipe
@@ -29,7 +32,7 @@ from vsr.training.result import Trained, finish
 from vsr.training.schedule import decay_at, follow, rate_at
 from vsr.training.setup import bicubic_score, make_setup
 from vsr.training.shares import Shares, measure
-from vsr.training.state import Run, header, restore, save, saved_in
+from vsr.training.state import Run, forget, header, restore, save, saved_in
 from vsr.training.task import TrainBatch
 
 if TYPE_CHECKING:
@@ -65,16 +68,26 @@ def train(
         NonFiniteLoss: a loss is no finite number; the batch is saved in `out`.
         SettingsError, InputError, ModelError, OutputError: see `core/errors.py`.
     """
+    if not recipe.schedule.updates and not recipe.schedule.minutes:
+        raise SettingsError("the recipe does not say how long", hint="Give schedule.updates=N or --minutes M.")
     accelerator = _accelerator(recipe, device)
     try:
+        is_main = accelerator.is_main_process
+        report = report if is_main else silent
         saved = saved_in(out, resume=resume, restart=restart)
         run = _prepare(recipe, data, val, out, accelerator, vgg_weights, report)
         if saved is not None:
             restore(run, saved)
             report(Noted(message=f"going on at update {run.update} of {run.updates}"))
-        with Board(out, update=run.update) as board:
+        elif is_main:
+            forget(out)
+        with Board(out, after=-1 if saved is None else run.update) if is_main else nullcontext() as board:
             _loop(run, board, report)
         return finish(run, [str(path) for path in data])
+    except VsrError:
+        with suppress(OSError):
+            out.rmdir()  # where nothing came to be
+        raise
     finally:
         _release(accelerator)
 
@@ -88,18 +101,20 @@ def _prepare(
     vgg_weights: Path | None,
     report: Report,
 ) -> Run:
-    """Read the pictures and make the networks."""
+    """Make the networks and read the pictures."""
     if recipe.run.threads and accelerator.device.type == "cpu":
         torch.set_num_threads(recipe.run.threads)
-    crops, held = read_pictures(recipe, data, val, device=str(accelerator.device), report=report)
-    setup = make_setup(recipe, held, device=str(accelerator.device), vgg_weights=vgg_weights)
+    setup = make_setup(recipe, device=str(accelerator.device), vgg_weights=vgg_weights)
+    crops, held, material = read_pictures(recipe, data, val, device=str(accelerator.device), report=report)
     optimisers = {name: _optimiser(net, recipe) for name, net in setup.task.nets.items()}
     first = next(iter(setup.task.nets.values()))
     average = copy.deepcopy(first).to(accelerator.device).eval().requires_grad_(False)
     nets: dict[str, nn.Module] = {}
-    for name, module in setup.task.nets.items():  # each with its own optimiser
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        nets[name], optimisers[name] = accelerator.prepare(module, optimisers[name])
+    with warnings.catch_warnings():  # torch has a new name for the option, accelerate passes the old one
+        warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+        for name, module in setup.task.nets.items():  # each with its own optimiser
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            nets[name], optimisers[name] = accelerator.prepare(module, optimisers[name])
     setup.task.nets.update(nets)
     return Run(
         recipe=recipe,
@@ -110,47 +125,65 @@ def _prepare(
         average=average,
         crops=crops,
         held=held,
+        material=material,
         folder=out,
     )
 
 
-def _loop(run: Run, board: Board, report: Report) -> None:
-    recipe, began = run.recipe, time.monotonic() - run.seconds
-    if run.update == 0:
+def _loop(run: Run, board: Board | None, report: Report) -> None:
+    recipe = run.recipe
+    if not run.updates:
         _begin(run, board, report)
-        began = time.monotonic()
-    saved_at = time.monotonic()
-    while run.update < run.updates:
-        values = _update(run)
-        run.seconds = time.monotonic() - began
-        is_last = run.update == run.updates
-        if run.update % _LOG_EVERY == 0 or is_last:
-            figures = {f"train/{name}": float(value) for name, value in values.items()}
-            _tell(run, board, {**figures, "train/rate": _rate(run, run.update - 1)})
-        if run.update % recipe.run.validate == 0 or is_last:
-            _validate(run, board)
-        if run.update % 10 == 0 or is_last:
-            report(Worked(done=run.update, total=run.updates, unit="updates", note=_note(run, values)))
-        if time.monotonic() - saved_at >= recipe.run.save_s or is_last:
-            save(run)
-            saved_at = time.monotonic()
+    began = saved_at = time.monotonic()
+    began -= run.seconds
+    with Interruption() as interruption:
+        while run.update < run.updates:
+            values = _update(run)
+            is_last = run.update == run.updates
+            if run.update % _LOG_EVERY == 0 or is_last:
+                figures = {f"train/{name}": float(value) for name, value in values.items()}
+                _tell(run, board, {**figures, "train/rate": _rate(run, run.update - 1)})
+            if run.update % recipe.run.validate == 0 or is_last:
+                _validate(run, board)
+            if run.update % 10 == 0 or is_last:
+                report(Worked(done=run.update, total=run.updates, unit="updates", note=_note(run, values)))
+            run.seconds = time.monotonic() - began
+            if time.monotonic() - saved_at >= recipe.run.save_s or is_last or interruption.is_asked:
+                save(run)
+                saved_at = time.monotonic()
+            if interruption.is_asked and not is_last:
+                report(Noted(message=f"stopped after update {run.update} of {run.updates}; --resume goes on there"))
+                break
 
 
-def _begin(run: Run, board: Board, report: Report) -> None:
+def _begin(run: Run, board: Board | None, report: Report) -> None:
     """Set the length of the run, and say where its time goes."""
     plan = run.recipe.schedule
-    if not plan.updates and not plan.minutes:
-        raise SettingsError("the recipe does not say how long", hint="Give schedule.updates=N or --minutes M.")
     is_timed = not plan.updates
     seconds, shares = _try(run, _MEASURED if is_timed else 2)
-    run.updates = max(_MEASURED, round(plan.minutes * 60 / seconds)) if is_timed else plan.updates
+    if is_timed:
+        began = time.monotonic()
+        run.setup.validate(run.average, run.held)
+        validating = (time.monotonic() - began) / run.recipe.run.validate
+        run.updates = _agreed(max(_MEASURED, round(plan.minutes * 60 / (seconds + validating))))
+    else:
+        run.updates = plan.updates
     if run.recipe.net.arch != "selffeat":
         bicubic = bicubic_score(run.held, run.recipe.net.scale, run.recipe.net.domain)
         _tell(run, board, {f"bicubic/{key}": value for key, value in bicubic.items()})
-    where = f"{shares.convolution:.0%} of the time in convolutions, {shares.data:.0%} in making batches"
+    where = f"{shares.data:.0%} of the time in making batches"
+    if run.accelerator.device.type == "cpu":
+        where = f"{shares.convolution:.0%} of the time in convolutions, {shares.data:.0%} in making batches"
     sizes = f"{len(run.crops)} pictures, {len(run.held)} held out"
     report(Noted(message=f"{run.updates} updates of {seconds * 1e3:.0f} ms ({where}); {sizes}"))
     save(run)
+
+
+def _agreed(number: int) -> int:
+    """Give the main process's number to all of them: each must do as many updates."""
+    from accelerate.utils import broadcast_object_list
+
+    return int(broadcast_object_list([number])[0])
 
 
 def _try(run: Run, times: int) -> tuple[float, Shares]:
@@ -224,10 +257,10 @@ def _rate(run: Run, number: int) -> float:
     return rate_at(number, run.updates, rate=plan.rate, final_rate=plan.final_rate, warm_up=plan.warm_up)
 
 
-def _validate(run: Run, board: Board) -> None:
-    if not run.accelerator.is_main_process:
+def _validate(run: Run, board: Board | None) -> None:
+    if board is None:
         return
-    figures = run.setup.validate(run.average)
+    figures = run.setup.validate(run.average, run.held)
     run.figures = figures
     _tell(run, board, {f"held out/{key}": value for key, value in figures.items()})
     if run.recipe.net.arch != "selffeat":
@@ -237,8 +270,8 @@ def _validate(run: Run, board: Board) -> None:
         write_weights(run.folder / "best.safetensors", run.setup.shipped(run.average), header(run))
 
 
-def _tell(run: Run, board: Board, values: dict[str, float]) -> None:
-    if run.accelerator.is_main_process and values:
+def _tell(run: Run, board: Board | None, values: dict[str, float]) -> None:
+    if board is not None and values:
         board.scalars(run.update, values)
 
 
@@ -267,7 +300,7 @@ def _optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 def _accelerator(recipe: Recipe, device: str) -> Accelerator:
     try:
-        from accelerate import Accelerator
+        from accelerate import Accelerator, DistributedDataParallelKwargs
     except ImportError as error:
         raise SettingsError("training needs accelerate", hint='pip install "vsr[train]"') from error
     if device not in ("auto", "cpu"):
@@ -275,12 +308,18 @@ def _accelerator(recipe: Recipe, device: str) -> Accelerator:
             f"device {device!r}: training runs on `cpu` or on what accelerate finds (auto)",
             hint="CUDA_VISIBLE_DEVICES chooses among several GPUs; `accelerate launch -m vsr train ...` uses several.",
         )
-    return Accelerator(cpu=device == "cpu", mixed_precision="bf16" if recipe.run.precision == "bf16" else "no")
+    return Accelerator(
+        cpu=device == "cpu",
+        mixed_precision="bf16" if recipe.run.precision == "bf16" else "no",
+        # Buffers are fixed kernels, and spectral norm's vectors, which follow from the weights alone.
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+    )
 
 
 def _release(accelerator: Accelerator) -> None:
-    """Let the next run in this process choose its own precision."""
+    """Let the next run in this process choose its own device and precision."""
     from accelerate.state import AcceleratorState
 
     accelerator.free_memory()
-    AcceleratorState._reset_state()
+    accelerator.end_training()
+    AcceleratorState._reset_state(reset_partial_state=True)

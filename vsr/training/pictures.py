@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vsr.core.events import Report, Warned
+from vsr.core.events import Event, Report, Warned
 from vsr.data.crops import Crops, middle
-from vsr.data.examples import Example, ExampleSpec, build
+from vsr.data.examples import Example, ExampleSpec, build, digest_of
 from vsr.data.material import find
 from vsr.training.recipe import Recipe
 
@@ -17,15 +17,16 @@ _SMALLEST_HELD = 16  # LR pixels a side
 
 def read_pictures(
     recipe: Recipe, data: Sequence[Path], val: Sequence[Path], *, device: str, report: Report
-) -> tuple[Crops, list[Example]]:
-    """Read and degrade everything once; crops lie on the device.
+) -> tuple[Crops, list[Example], str]:
+    """Read and degrade everything once: crops for training (on the device), examples for validation, their digest.
 
     Raises:
         InputError: a folder is missing, nothing in it can be trained on, or nothing is as large as a crop.
     """
     items, held_items = find(data, only=recipe.data.only, holdout=None if val else recipe.data.holdout)
     if val:
-        held_items = list(dict.fromkeys(item for part in find(val, only=recipe.data.only) for item in part))
+        parts = find(val, only=recipe.data.only, holdout=None)
+        held_items = list(dict.fromkeys(item for part in parts for item in part))
     if held_items[0] in items:
         report(Warned(message=f"nothing is held out: {held_items[0].name} is trained on and validated on; see --val"))
     held_items = held_items[: recipe.run.pictures]
@@ -44,12 +45,19 @@ def read_pictures(
         smallest=recipe.data.crop,
     )
     seed = recipe.run.seed
+
+    def warn(event: Event) -> None:
+        if isinstance(event, Warned):
+            report(event)
+
     examples = build(items, spec, seed=seed, report=report)
     once = replace(spec, sizes=(1.0,), draws=1, motion=min(1, spec.motion), clip_windows=2, smallest=_SMALLEST_HELD)
+
     held = [
         middle(example, scale=net.scale, side=recipe.run.side)
-        for example in build(held_items, once, seed=seed, use="validate")
+        for example in build(held_items, once, seed=seed, use="validate", report=warn)
     ]
+    digest = digest_of([*examples, *held])
     crops = Crops(
         examples,
         side=recipe.data.crop,
@@ -58,4 +66,4 @@ def read_pictures(
         augment=recipe.data.augment,
         device=device,
     )
-    return crops, held
+    return crops, held, digest

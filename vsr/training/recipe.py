@@ -141,6 +141,7 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
     "net.depth": (0, 128),
     "data.crop": (8, 512),
     "data.batch": (1, 4096),
+    "data.sizes": (0.01, 4),
     "data.draws": (1, 64),
     "data.motion": (0, 64),
     "data.reach": (0, 64),
@@ -165,7 +166,7 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
 
 
 def find(reference: str) -> Path:
-    """Give the recipe file of a path or a shipped recipe's name (`espcn-x2`).
+    """Give the recipe file of a path or a shipped recipe's name (`espcn`).
 
     Raises:
         SettingsError: there is none, with the close matches.
@@ -216,6 +217,8 @@ def from_mapping(table: Mapping[str, object]) -> Recipe:
     degrade = from_table(_table("degrade", table.get("degrade", {})))
     scale = blocks["net"].scale
     name = str(text["name"]).replace(SCALE, str(scale))
+    if not name or name.startswith(".") or any(letter in name for letter in "/\\\0"):
+        raise SettingsError(f"recipe: name must be one that files can bear, got {name!r}")
     blocks["net"] = dataclasses.replace(blocks["net"], init=blocks["net"].init.replace(SCALE, str(scale)))
     recipe = Recipe(name=name, description=str(text["description"]), degrade=degrade, **blocks)
     if recipe.net.frames % 2 == 0:

@@ -24,7 +24,7 @@ from vsr.training.state import Run, header
 class Trained:
     """weights: the averaged weights at the end; best: those that validated best. figures: of the last validation.
 
-    seconds: of training alone, over all interruptions.
+    seconds: of training alone, over all interruptions. is_main: whether this process, of several, wrote them.
     """
 
     folder: Path
@@ -35,6 +35,7 @@ class Trained:
     seconds: float
     figures: dict[str, float]
     bicubic: dict[str, float]
+    is_main: bool = True
 
 
 def finish(run: Run, data: Sequence[str]) -> Trained:
@@ -67,6 +68,7 @@ def finish(run: Run, data: Sequence[str]) -> Trained:
         seconds=run.seconds,
         figures=run.figures,
         bicubic=bicubic,
+        is_main=run.accelerator.is_main_process,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from vsr.core.errors import SettingsError
 from vsr.core.frame import Domain
 from vsr.data.examples import Example, unit
 from vsr.evaluation import metrics, protocol
@@ -23,30 +24,31 @@ from vsr.training.task import PixelTask, Task, TrainBatch, run
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Setup:
-    """validate: figures of the averaged net. key: the figure by which the best is kept (higher is better).
+    """validate: figures of the averaged net on held-out examples. key: the one by which the best is kept (the highest).
 
     shipped: the part of the averaged net that the weight file holds.
     """
 
     task: Task
-    validate: Callable[[nn.Module], dict[str, float]]
+    validate: Callable[[nn.Module, Sequence[Example]], dict[str, float]]
     key: str
     shipped: Callable[[nn.Module], nn.Module]
 
 
-def make_setup(recipe: Recipe, held: Sequence[Example], *, device: str, vgg_weights: Path | None = None) -> Setup:
-    """Make the networks of a recipe, seeded, on the CPU; `held` are the examples of validation.
+def make_setup(recipe: Recipe, *, device: str, vgg_weights: Path | None = None) -> Setup:
+    """Make the networks of a recipe, seeded, on the CPU.
 
     Raises:
-        SettingsError: an arch, a loss or an option that there is not.
+        SettingsError: an arch, a loss or an option that there is not, or nothing is left to train.
         ModelError: `net.init` or the features' weights cannot be read.
     """
     torch.manual_seed(recipe.run.seed)
     if recipe.net.arch == "selffeat":
-        pictures = [unit(example.hr, "rgb") for example in held]
+        if recipe.net.domain != "rgb":
+            raise SettingsError(f'recipe: selffeat sees colour, net.domain must be "rgb", is {recipe.net.domain!r}')
         return Setup(
             task=selffeat.SelfFeatTask(seed=recipe.run.seed),
-            validate=lambda net: selffeat.score(net, pictures),
+            validate=lambda net, held: selffeat.score(net, [unit(example.hr, "rgb") for example in held]),
             key="kind_accuracy",
             shipped=_features,
         )
@@ -55,6 +57,11 @@ def make_setup(recipe: Recipe, held: Sequence[Example], *, device: str, vgg_weig
         started = start_from(net, recipe.net.init, recipe.net)
         for name, parameter in net.named_parameters():
             parameter.requires_grad_(not (recipe.net.freeze and name in started))
+    if not any(parameter.requires_grad for parameter in net.parameters()):
+        raise SettingsError(
+            f"recipe: {recipe.net.init} holds the whole network, and net.freeze leaves nothing to train",
+            hint="Set net.freeze = false, or take more frames.",
+        )
 
     def features() -> Features:
         return load_features(vgg_weights or "selffeat").to(device)
@@ -68,7 +75,7 @@ def make_setup(recipe: Recipe, held: Sequence[Example], *, device: str, vgg_weig
     )
     return Setup(
         task=task,
-        validate=lambda averaged: score(averaged, held, recipe.net.scale, recipe.net.domain),
+        validate=lambda averaged, held: score(averaged, held, recipe.net.scale, recipe.net.domain),
         key="psnr_y",
         shipped=lambda averaged: averaged,
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +40,7 @@ class Run:
     average: nn.Module
     crops: Crops
     held: list[Example]
+    material: str  # see `data.examples.digest_of`
     folder: Path
     update: int = 0
     updates: int = 0
@@ -84,41 +87,52 @@ def save(run: Run) -> None:
         "best": run.best,
         "figures": run.figures,
         "pictures": len(run.crops),
+        "material": run.material,
     }
     checkpoint.save(run.folder / CHECKPOINT, content)
 
 
 def saved_in(out: Path, *, resume: bool, restart: bool) -> dict[str, object] | None:
-    """Give the checkpoint to go on from, after making the folder."""
+    """Give the checkpoint to go on from, after making the folder; None where the run begins.
+
+    Raises:
+        OutputExists: there is one, and neither `resume` nor `restart` is set.
+        InputError: it cannot be read.
+        OutputError: the folder cannot be made.
+    """
     path = out / CHECKPOINT
     try:
         out.mkdir(parents=True, exist_ok=True)
-        if restart:
-            for name in (CHECKPOINT, "log.jsonl"):
-                (out / name).unlink(missing_ok=True)
+        for part in out.glob(f".vsr-part-*{path.suffix}"):  # of a run that was killed while it wrote
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise translate(error, out) from error
-    if not path.exists():
+    if restart or not path.exists():
         return None
     if not resume:
         raise OutputExists(f"{out} holds a training run", hint="--resume goes on with it, --restart begins anew.")
     return checkpoint.load(path)
 
 
+def forget(out: Path) -> None:
+    """Remove the run that lies in a folder: what a new one would not write over at once."""
+    try:
+        for name in (CHECKPOINT, "log.jsonl", "best.safetensors"):
+            (out / name).unlink(missing_ok=True)
+        shutil.rmtree(out / "board", ignore_errors=True)
+    except OSError as error:
+        raise translate(error, out) from error
+
+
 def restore(run: Run, saved: dict[str, object]) -> None:
-    """Put a checkpoint's state into a run.
+    """Put a checkpoint's state into a run. Its length is the recipe's: given in updates, or in minutes at the rate so
+    far where they have changed.
 
     Raises:
         ChangedSinceStart: it is of another recipe, or of other pictures.
     """
     before = from_mapping(saved["recipe"])  # type: ignore[arg-type]  # as `save` wrote it
-    changed = [line for line in differences(before, run.recipe) if not line.startswith(_FREE)]
-    if changed or saved["pictures"] != len(run.crops):
-        what = "; ".join(changed) or f"{saved['pictures']} pictures then, {len(run.crops)} now"
-        raise ChangedSinceStart(
-            f"{run.folder} holds a run of another recipe or other pictures: {what}",
-            hint="Go on with what it began with, or begin anew with --restart.",
-        )
+    _check(run, saved, [line for line in differences(before, run.recipe) if not line.startswith(_FREE)])
     for name, net in run.nets.items():
         run.accelerator.unwrap_model(net).load_state_dict(saved["nets"][name])  # type: ignore[index]
         run.optimisers[name].load_state_dict(saved["optimisers"][name])  # type: ignore[index]
@@ -126,5 +140,20 @@ def restore(run: Run, saved: dict[str, object]) -> None:
     run.update, run.updates = int(saved["update"]), int(saved["updates"])  # type: ignore[call-overload]
     run.seconds, run.best = float(saved["seconds"]), float(saved["best"])  # type: ignore[arg-type]
     run.figures = dict(saved["figures"])  # type: ignore[call-overload]
-    if run.recipe.schedule.updates:
-        run.updates = run.recipe.schedule.updates
+    plan = run.recipe.schedule
+    if plan.updates:
+        run.updates = plan.updates
+    elif plan.minutes != before.schedule.minutes:
+        run.updates = max(run.update, round(plan.minutes * 60 * run.update / run.seconds)) if run.update else 0
+
+
+def _check(run: Run, saved: Mapping[str, object], changed: list[str]) -> None:
+    if not changed and saved["pictures"] != len(run.crops):
+        changed = [f"{saved['pictures']} pictures then, {len(run.crops)} now"]
+    if not changed and saved.get("material", run.material) != run.material:  # a checkpoint of an older vsr has none
+        changed = ["the pictures, or those held out, are not the same as then"]
+    if changed:
+        raise ChangedSinceStart(
+            f"{run.folder} holds a run of another recipe or other pictures: {'; '.join(changed)}",
+            hint="Go on with what it began with, or begin anew with --restart.",
+        )

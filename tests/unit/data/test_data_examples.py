@@ -13,8 +13,8 @@ from vsr.core.errors import NotMedia
 from vsr.core.events import Event, Warned
 from vsr.data.crops import Crops, middle
 from vsr.data.degrade import Degradation
-from vsr.data.examples import Example, ExampleSpec, build, unit
-from vsr.data.material import Item, find, picture_codes
+from vsr.data.examples import Example, ExampleSpec, build, digest_of, unit
+from vsr.data.material import Item, find, picture_codes, video_codes
 from vsr.data.synthetic_motion import Path2d, draw_path, move
 from vsr.filters import BICUBIC, resize
 
@@ -70,10 +70,26 @@ def test_a_video_gives_windows_within_its_shots(tmp_path: Path) -> None:
     make_clip(tmp_path / "a.mp4", frames=8)
     made = build(items(tmp_path), spec(frames=3, clip_windows=4), seed=0)
     assert len(made) == 4
+    frames = [codes for codes, _ in video_codes(tmp_path / "a.mp4", "y")]
+    height, width = made[0].hr.shape[-2:]
+    centers = [codes[:height, :width] for codes in (frames[k] for k in (1, 3, 4, 6))]  # evenly over 1 to 6, rounded
+    assert all(np.array_equal(example.hr[0], codes) for example, codes in zip(made, centers, strict=True))
     make_clip(tmp_path / "b.mp4", frames=2)
     events: list[Event] = []
     build(items(tmp_path), spec(frames=3), seed=0, report=events.append)
     assert any(isinstance(event, Warned) and "b.mp4 has no 3 frames" in event.message for event in events)
+
+
+def test_the_digest_tells_examples_apart(tmp_path: Path) -> None:
+    draw_folder(tmp_path, 2, height=32, width=32)
+    first, again = (build(items(tmp_path), spec(), seed=0) for _ in range(2))
+    assert digest_of(first) == digest_of(again)
+    assert digest_of(first) != digest_of(first[:1])
+    changed = cv2.imread(str(tmp_path / "picture-01.png"))
+    assert changed is not None
+    changed[8:16, 8:16] = 255 - changed[8:16, 8:16]
+    cv2.imwrite(str(tmp_path / "picture-01.png"), changed)
+    assert digest_of(first) != digest_of(build(items(tmp_path), spec(), seed=0))
 
 
 def test_prepared_lr_is_used_as_it_lies_there(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.media import make_clip
 from tests.pictures import draw_folder
-from vsr.core.errors import DecodeError, InputMissing, NotMedia
+from vsr.core.errors import DecodeError, InputError, InputMissing, NotMedia
 from vsr.data.material import find, picture_codes, video_codes
 
 
@@ -55,6 +55,45 @@ def test_train_and_val_parts_are_taken_as_they_are(tmp_path: Path) -> None:
     draw_folder(tmp_path / "val", 3, height=8, width=8)
     train, val = find([tmp_path])
     assert (len(train), len(val)) == (2, 3)
+
+
+def test_a_file_is_taken_like_a_folder_of_one(tmp_path: Path) -> None:
+    draw_folder(tmp_path, 2, height=8, width=8)
+    train, val = find([tmp_path / "picture-01.png"], holdout=["nothing"])
+    assert names(train) == names(val) == ["picture-01"]
+
+
+def test_what_is_held_out_altogether_is_trained_on_too(tmp_path: Path) -> None:
+    draw_folder(tmp_path, 2, height=8, width=8)
+    train, val = find([tmp_path], holdout=["*"])
+    assert train == val
+    assert len(train) == 2
+
+
+def test_only_chooses_among_train_and_val_parts_too(tmp_path: Path) -> None:
+    draw_folder(tmp_path / "train", 3, height=8, width=8)
+    draw_folder(tmp_path / "val", 3, height=8, width=8)
+    train, val = find([tmp_path], only=["*1"])
+    assert names(train) == names(val) == ["picture-01"]
+    assert train != val
+
+
+def test_hidden_files_are_passed_over(tmp_path: Path) -> None:
+    draw_folder(tmp_path, 1, height=8, width=8)
+    (tmp_path / "._picture-00.png").write_bytes(b"Mac OS X")
+    assert names(find([tmp_path])[0]) == ["picture-00"]
+
+
+def test_a_name_that_is_no_text_is_taken_as_well(tmp_path: Path) -> None:
+    (draw_folder(tmp_path, 1, height=8, width=8) / "picture-00.png").rename(tmp_path / "p\udcff.png")
+    assert names(find([tmp_path])[0]) == ["p\udcff"]
+
+
+def test_a_picture_without_its_lr_is_refused(tmp_path: Path) -> None:
+    draw_folder(tmp_path / "hr_32", 3, height=8, width=8)
+    draw_folder(tmp_path / "lr_16", 2, height=8, width=8)
+    with pytest.raises(InputError, match="3 pictures, 2 in lr_16"):
+        find([tmp_path])
 
 
 def test_prepared_windows_are_read_in_natural_order(tmp_path: Path) -> None:

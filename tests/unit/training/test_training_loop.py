@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from tests.pictures import draw_folder
 from vsr.core.errors import ChangedSinceStart, InputError, NonFiniteLoss, NotMedia, OutputExists, SettingsError
 from vsr.core.events import Event, Noted, Warned, Worked
 from vsr.engines import registry, weights
-from vsr.training import state
+from vsr.training import checkpoint, state
 from vsr.training.loop import train
 from vsr.training.recipe import Recipe, find, read_recipe
 
@@ -64,7 +66,7 @@ def test_a_resumed_run_ends_with_the_same_weights(
 
     def save_then_die(run: state.Run) -> None:
         real(run)
-        if run.update == 7:
+        if run.update == 10:  # validated at this very update
             raise KeyboardInterrupt
 
     monkeypatch.setattr("vsr.training.loop.save", save_then_die)
@@ -76,8 +78,7 @@ def test_a_resumed_run_ends_with_the_same_weights(
     assert all(torch.equal(first[key], second[key]) for key in first)
     assert weights.load(whole.best).digest == weights.load(parts.best).digest
     logs = [(tmp_path / name / "log.jsonl").read_text() for name in ("whole", "parts")]
-    held = [[line for line in log.splitlines() if "held out" in line] for log in logs]
-    assert held[0] == held[1]
+    assert logs[0] == logs[1]
 
 
 def test_measuring_moves_no_weights(photos: Path, tmp_path: Path) -> None:
@@ -93,7 +94,11 @@ def test_a_run_is_not_overwritten_by_mistake(photos: Path, tmp_path: Path) -> No
     train(recipe(), [photos], tmp_path)
     with pytest.raises(OutputExists, match="holds a training run"):
         train(recipe(), [photos], tmp_path)
+    with pytest.raises(NotMedia):
+        train(recipe("data.crop=500"), [photos], tmp_path, restart=True)
+    assert (tmp_path / "checkpoint.pt").exists()  # what cannot begin takes nothing away
     assert train(recipe("run.seed=3"), [photos], tmp_path, restart=True).updates == 20
+    assert (tmp_path / "log.jsonl").read_text().count("bicubic/psnr_y") == 1
 
 
 def test_resuming_with_another_recipe_is_refused_by_key(photos: Path, tmp_path: Path) -> None:
@@ -101,6 +106,36 @@ def test_resuming_with_another_recipe_is_refused_by_key(photos: Path, tmp_path: 
     with pytest.raises(ChangedSinceStart, match=r"schedule\.rate: 0\.001 -> 0\.01"):
         train(recipe("schedule.rate=0.01"), [photos], tmp_path, resume=True)
     assert train(recipe("schedule.updates=25"), [photos], tmp_path, resume=True).updates == 25
+
+
+def test_resuming_with_another_picture_of_the_same_name_is_refused(photos: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "photos"
+    shutil.copytree(photos, mine)
+    train(recipe("schedule.updates=1"), [mine], tmp_path / "run")
+    shutil.copy(mine / "picture-01.png", mine / "picture-00.png")
+    with pytest.raises(ChangedSinceStart, match="not the same"):
+        train(recipe("schedule.updates=2"), [mine], tmp_path / "run", resume=True)
+
+
+def test_other_minutes_on_resuming_set_the_length_anew(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed = train(recipe("schedule.updates=0", "schedule.minutes=0.0001"), [photos], tmp_path)
+    lengths: list[int] = []
+    monkeypatch.setattr("vsr.training.loop._loop", lambda run, board, report: lengths.append(run.updates))
+    for minutes in ("0.0001", "1"):
+        train(recipe("schedule.updates=0", f"schedule.minutes={minutes}"), [photos], tmp_path, resume=True)
+    assert lengths == [20, round(60 * 20 / timed.seconds)]
+
+
+def test_an_interrupt_leaves_a_checkpoint_of_the_last_update(photos: Path, tmp_path: Path) -> None:
+    def interrupt(event: Event) -> None:
+        if isinstance(event, Worked) and event.unit == "updates" and event.done == 10:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe("run.save_s=1000"), [photos], tmp_path, report=interrupt)
+    assert checkpoint.load(tmp_path / "checkpoint.pt")["update"] == 10
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_batch_kept(photos: Path, tmp_path: Path) -> None:
@@ -120,6 +155,8 @@ def test_a_network_of_several_frames_starts_as_the_single_one(photos: Path, tmp_
     assert (several.card.frames, several.card.alignment) == (3, "grid")
     first, second = tensors(single.weights), tensors(several.weights)
     assert all(torch.equal(first[key], second[key]) for key in first)  # frozen
+    with pytest.raises(SettingsError, match="nothing to train"):
+        train(recipe(*changes, "net.freeze=true"), [photos], tmp_path / "frozen")
 
 
 def test_training_in_bfloat16_learns_too(photos: Path, tmp_path: Path) -> None:
@@ -132,6 +169,7 @@ def test_nothing_to_train_on_is_said(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(NotMedia, match="nothing to train on"):
         train(recipe(), [tmp_path / "empty"], tmp_path / "run")
+    assert not (tmp_path / "run").exists()
     with pytest.raises(InputError, match="missing"):
         train(recipe(), [tmp_path / "missing"], tmp_path / "run")
 

@@ -73,6 +73,9 @@ def test_an_unknown_key_is_refused_and_the_close_one_named(override: str, named:
         "data.augment=1",
         "net=3",
         "nothing",
+        "name=a/b",
+        'name=""',
+        "data.sizes=[1.0, 0]",
     ],
 )
 def test_a_wrong_value_is_refused(override: str) -> None:
