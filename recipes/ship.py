@@ -11,7 +11,6 @@ what they were trained and by whose licence, for how long, with which seed.
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from safetensors.torch import save
 
 from vsr.engines import weights
 from vsr.engines.cards import dump, read_card
-from vsr.training.recipe import Recipe, read_recipe
+from vsr.training.recipe import Recipe, find, read_recipe, to_mapping
 
 PHOTOS = (
     "296 photographs and drawings under free licences (of 325; those whose file names end in 0 are held out): "
@@ -36,6 +35,7 @@ CLIPS = (
 )
 BICUBIC = " LR is MATLAB's bicubic of HR, both rounded to 8 bits"
 HALF = ("srresnet", "srgan")
+SAID = ("net.init", "data.only", "data.batch", "schedule.updates", "schedule.minutes")  # by other words of the card
 
 
 def card_text(recipe: Recipe, training: str, machine: str) -> str:
@@ -45,12 +45,25 @@ def card_text(recipe: Recipe, training: str, machine: str) -> str:
     coded = recipe.degrade.video_share if recipe.degrade.kind == "realistic" else 0
     lr = BICUBIC + (f"; {coded:.0%} of the windows went through H.264 or HEVC." if coded else ".")
     recipe_file = re.sub(r"-x\d+$", "", recipe.name)
+    changes = changed(recipe, recipe_file)
     start = f" Begun from {Path(recipe.net.init).stem}" if recipe.net.init else ""
     frozen = ", which stays as it is." if recipe.net.freeze else "." if start else ""
     return (
         f"{PHOTOS}{CLIPS if 'clips' in data else ''}{lr} Loss {recipe.loss.kind}.{start}{frozen} "
-        f"{made}. recipes/{recipe_file}.toml."
+        f"{made}. recipes/{recipe_file}.toml{f' with {changes}' if changes else ''}."
     )
+
+
+def changed(recipe: Recipe, family: str) -> str:
+    """Give the keys that a run's command line put over its recipe and that decide the weights, as it had them."""
+    plain, own = (to_mapping(each) for each in (read_recipe(find(family), [f"net.scale={recipe.net.scale}"]), recipe))
+    found = []
+    for block in ("net", "data", "loss", "schedule"):
+        first, second = plain[block], own[block]
+        assert isinstance(first, dict)
+        assert isinstance(second, dict)
+        found += [f"{block}.{key}={second[key]}" for key in second if second[key] != first[key]]
+    return ", ".join(change for change in found if not change.startswith(SAID))
 
 
 def ship(run: Path, zoo: Path, machine: str) -> None:
@@ -62,7 +75,7 @@ def ship(run: Path, zoo: Path, machine: str) -> None:
     content = (run / f"{recipe.name}.safetensors").read_bytes()
     if family.startswith(HALF):
         state = {key: value.half() for key, value in trained.state.items() if isinstance(value, torch.Tensor)}
-        content = save(state, metadata={"vsr": json.dumps(json.loads(trained.header["vsr"]))})
+        content = save(state, metadata={"vsr": trained.header["vsr"]})
     shipped = replace(
         card,
         family=family,

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=0, metavar="N", help="Of the split and of all that is drawn (default: 0).")
 @click.option("--lmdb", is_flag=True, help="Also write an LMDB environment with the SR3 keys (needs --size).")
 @click.option("--workers", type=int, metavar="N", help="Clips at a time (default: one a core).")
-@click.option("--overwrite", is_flag=True, help="Make OUT anew, where it was made with other settings.")
+@click.option("--overwrite", is_flag=True, help="Make OUT anew, where it was made otherwise or of other files.")
 @json_flag("progress, warnings and the result")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
@@ -60,7 +60,8 @@ def command(
 
     SRC is a video, or a folder of videos, of folders of frames, or of images. Windows never cross a shot cut. OUT gets
     hr_R/ID/frame_0_hr_R.png and so on, in train/ and val/ with --split, and manifest.jsonl with a line a window. Files
-    that cannot be used are named, and the exit code is 9. A run that was stopped goes on with the same command.
+    that cannot be used are named, and the exit code is 9. A run that was stopped goes on with the same command, at the
+    clip that it was at.
 
     \b
     vsr prepare clips/ data/ --size 16,128 --split train/val
@@ -118,8 +119,9 @@ def _degradation(kind: str | None, file: Path | None) -> Degradation:
 def _show(result: Prepared) -> None:
     parts = ", ".join(f"{count} in {visible(part)}" for part, count in result.parts.items() if part)
     click.echo(visible(str(result.out)))
-    click.echo(f"  {result.windows} windows, {result.pictures} pictures" + (f": {parts}" if parts else ""))
+    windows = f"{result.windows} window{'s' * (result.windows != 1)}"
+    click.echo(f"  {windows}, {result.pictures} pictures" + (f": {parts}" if parts else ""))
     if result.resumed:
-        click.echo(f"  {result.resumed} windows were there already")
+        click.echo(f"  there already: {result.resumed}")
     if result.failed:
-        click.echo(f"  {len(result.failed)} inputs left out, see below")
+        click.echo(f"  left out: {len(result.failed)}, see below")

@@ -56,6 +56,8 @@ def command(
     """
     from vsr.training.recipe import dump, find, read_recipe
 
+    if resume and restart:
+        raise click.UsageError("--resume goes on, --restart begins anew: give one of them.")
     if minutes is not None:
         changes = (*changes, f"schedule.minutes={float(minutes)}", "schedule.updates=0")
     resolved = read_recipe(find(recipe), changes)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vsr.core.errors import InputError, NotMedia, UsageError
+from vsr.core.errors import InputError, InputMissing, NotMedia, UsageError
 from vsr.data.sources import VIDEO_SUFFIXES
 from vsr.io.inputs import missing
-from vsr.io.sequences import SUFFIXES, natural_key
+from vsr.io.sequences import SUFFIXES, is_image, natural_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,12 +23,28 @@ class Clip:
     video: str
     kind: Literal["video", "frames", "image"]
 
+    @property
+    def stamp(self) -> str:
+        """A digest of the names, sizes and times of change of its files, to notice that it is another one now.
 
-def find_clips(source: Path) -> list[Clip]:
+        Raises:
+            InputMissing: one of them has gone.
+        """
+        try:
+            files = sorted(self.path.iterdir()) if self.kind == "frames" else [self.path]
+            told = [(file.name, file.stat()) for file in files if self.kind != "frames" or is_image(file)]
+        except OSError as error:
+            raise InputMissing(f"{self.path} cannot be read: {error.strerror}") from error
+        text = "\n".join(f"{status.st_size} {status.st_mtime_ns} {name}" for name, status in told)
+        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def find_clips(source: Path, out: Path | None = None) -> list[Clip]:
     """Give the clips of a video, or of a folder of videos, of folders of frames, or of images; in natural order.
 
     Folders are searched to any depth; names that start with a dot are passed over. An id is the path below `source`
-    without suffix, `/` written `_`. All that lies below one folder of `source` belongs to one video.
+    without suffix, `/` written `_`. All that lies below one folder of `source` belongs to one video. out: a folder that
+    is passed over, because the result lies there.
 
     Raises:
         InputMissing: it does not exist.
@@ -39,7 +56,7 @@ def find_clips(source: Path) -> list[Clip]:
     if source.is_file():
         kind: Literal["video", "image"] = "image" if source.suffix.lower() in SUFFIXES else "video"
         return [Clip(path=source, id=source.stem, video=source.stem, kind=kind)]
-    clips = sorted(_below(source, source), key=lambda clip: natural_key(clip.id))
+    clips = sorted(_below(source, source, out), key=lambda clip: natural_key(clip.id))
     if not clips:
         raise NotMedia(
             f"folder {source} holds no videos, no images and no folders of them",
@@ -59,7 +76,10 @@ def find_clips(source: Path) -> list[Clip]:
     return clips
 
 
-def _below(folder: Path, root: Path) -> Iterator[Clip]:
+def _below(folder: Path, root: Path, out: Path | None) -> Iterator[Clip]:
+    is_out = out is not None and folder != root and out.exists() and folder.samefile(out)
+    if is_out:
+        return
     try:
         entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
     except OSError as error:
@@ -72,7 +92,7 @@ def _below(folder: Path, root: Path) -> Iterator[Clip]:
             yield _clip(image, root, "image")
     for entry in entries:
         if entry.is_dir():
-            yield from _below(entry, root)
+            yield from _below(entry, root, out)
         elif entry.is_file() and entry.suffix.lower() in VIDEO_SUFFIXES:
             yield _clip(entry, root, "video")
 

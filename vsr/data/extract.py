@@ -130,7 +130,8 @@ def raise_failures(result: Extracted) -> None:
         said = "\n".join(failure.why for failure in result.failures)
         raise PartialFailure(
             f"{len(result.failures)} of {count} inputs could not be extracted\n{said}",
-            hint="The others are done. Mend or leave out these, and run the same command again.",
+            hint=("The others are done. " if result.sources else "")
+            + "Mend or leave out these, and run the same command again.",
         )
 
 

@@ -177,6 +177,8 @@ def _read(out: Path, wish: Extraction, *, overwrite: bool) -> Ledger:
     lines = manifest.read(journal) if journal.exists() else []
     if lines and lines[0].get("fingerprint") == wish.fingerprint and not overwrite:
         return _replay(out, lines)
+    if not lines and (out / manifest.NAME).exists() and (out / manifest.NAME).stat().st_size > 0:
+        raise OutputExists(f"{out} holds a manifest that vsr extract did not write", hint="Name another folder.")
     if not _is_free(out) and not overwrite:
         if lines:
             hint = f"Add --overwrite to make all of them anew, or name another folder. {_differences(lines[0], wish)}"

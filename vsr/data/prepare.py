@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from vsr.core.errors import InputError, NotMedia, PartialFailure, UsageError
+from vsr.core.errors import InputError, PartialFailure, UsageError
 from vsr.core.events import Report, Warned, Worked, silent
 from vsr.core.frame import pixel_format
 from vsr.data import manifest
@@ -41,6 +41,7 @@ class Failed:
 
     path: Path
     why: str
+    hint: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +90,7 @@ def prepare(
 
     Raises:
         InputError: nothing can be used at all.
-        ChangedSinceStart, OutputExists: `out` was made otherwise, or holds other things.
+        ChangedSinceStart, OutputExists: `out` was made otherwise or of other files, or holds other things.
         JobLocked: another process works in it.
         DiskFull, OutputError: it cannot be written.
         UsageError: `lmdb` without the package or without sizes.
@@ -99,32 +100,37 @@ def prepare(
         if wish.size is None:
             raise UsageError("LMDB keys name two sizes: --lmdb goes with --size", hint="For example --size 16,128.")
         require_lmdb()
-    clips = find_clips(source)
+    clips = find_clips(source, out)
     videos = {clip.video for clip in clips}
     if wish.split and len(videos) == 1:
         first, second = wish.split.names
         report(Warned(message=f"{source} is one video: all of it is in {first}, {second} stays empty"))
     parts = assign(videos, wish.split, seed=wish.seed) if wish.split else {}
     with books.locked(out):
-        known = books.resume(out, books.header(wish, clips), overwrite=overwrite)
+        known = books.resume(out, books.header(wish, clips), clips, overwrite=overwrite)
         made = list(_make_all(_left(clips, known, parts), out, wish, workers or cores(), report))
         records = [*known, *(record for one in made for record in one.records)]
-        failed = tuple(Failed(path=one.task.clip.path, why=one.error.message) for one in made if one.error)
+        errors = [(one.task.clip.path, one.error) for one in made if one.error]
         if not records:
-            _give_up(out, source, failed)
+            _give_up(out, source, [error for _, error in errors])
         if lmdb:
             _store(out, records, wish)
-    counts: dict[str, int] = {}
+    counts = dict.fromkeys(wish.split.names if wish.split else ("",), 0)
     for record in records:
-        counts[str(record["split"] or "")] = counts.get(str(record["split"] or ""), 0) + 1
+        counts[str(record["split"] or "")] += 1
+    warnings = [warning for one in made for warning in one.warnings]
+    for part, count in counts.items():
+        if count == 0 and len(videos) > 1:
+            warnings.append(f"{part} is empty: none of the videos that fell to it could be used")
+            report(Warned(message=f"{warnings[-1]}; another --seed chooses others"))
     return Prepared(
         out=out,
         windows=len(records),
         pictures=sum(len(files_of(record)) for record in records),
         resumed=len(known),
         parts=counts,
-        failed=failed,
-        warnings=tuple(warning for one in made for warning in one.warnings),
+        failed=tuple(Failed(path=path, why=error.message, hint=error.hint) for path, error in errors),
+        warnings=tuple(warnings),
     )
 
 
@@ -138,7 +144,7 @@ def raise_failures(result: Prepared) -> None:
         said = "\n".join(failed.why for failed in result.failed)
         raise PartialFailure(
             f"{len(result.failed)} of the inputs could not be prepared\n{said}",
-            hint="The others are done. Mend or leave out these, and run the same command again.",
+            hint="The others are done. Mend these and run the same command again, or without them with --overwrite.",
         )
 
 
@@ -150,11 +156,15 @@ def _left(clips: Sequence[Clip], known: Sequence[Record], parts: dict[str, str])
 
 def _make_all(tasks: list[_Task], out: Path, wish: Preparation, workers: int, report: Report) -> Iterator[_Made]:
     """Yield what became of each clip, in order; its records are in the manifest by then."""
+    if not tasks:
+        return
     report(Worked(done=0, total=len(tasks), unit="clips"))
     with Lanes(limit=2 * workers) as lanes:
         queue = lanes.flow("clips", lambda: iter(tasks))
         setup = partial(use_threads, 1)
-        results = lanes.map("prepare", partial(_make, out=out, wish=wish), queue, workers=workers, setup=setup)
+        results = lanes.map(
+            "prepare", partial(_make, out=out, wish=wish, heed=lanes.heed), queue, workers=workers, setup=setup
+        )
         for count, made in enumerate(results, 1):
             if made.records:
                 manifest.append_all(out / manifest.NAME, made.records)
@@ -166,23 +176,30 @@ def _make_all(tasks: list[_Task], out: Path, wish: Preparation, workers: int, re
             report(Worked(done=count, total=len(tasks), unit="clips", note=made.task.clip.id))
 
 
-def _make(task: _Task, *, out: Path, wish: Preparation) -> _Made:
-    """Make the windows of one clip; what is wrong with the clip is handed back, what is wrong with `out` is raised."""
+def _make(task: _Task, *, out: Path, wish: Preparation, heed: Callable[[], None]) -> _Made:
+    """Make the windows of one clip; what is wrong with the clip is handed back, what is wrong with `out` is raised.
+
+    Windows of a clip that does not come to its end are removed.
+    """
     clip = task.clip
     is_image = clip.kind == "image"
     size, stride, count = (1, 1, 1) if is_image else (wish.frames, wish.stride, wish.windows)
     warnings: list[str] = []
     records: list[Record] = []
     try:
-        info, seen = look(clip, size=size, stride=stride, count=count)
+        stamp = clip.stamp
+        info, seen = look(clip, size=size, stride=stride, count=count, heed=heed)
+        warnings += [f"{clip.path}: {said}" for said in (*info.damage, *info.warnings)]
         if seen.damaged:
             warnings.append(f"{clip.path}: {seen.damaged} frames are damaged and not used")
         if len(seen.starts) < count:
             warnings.append(f"{clip.path}: {len(seen.starts)} windows fit, not {count}")
-        for number, window in enumerate(cut(info, seen.starts, size=size, stride=stride)):
-            records.append(_window(task, number, len(seen.starts), window, out, wish))
-    except InputError as error:
+        for number, window in enumerate(cut(info, seen.starts, size=size, stride=stride, heed=heed)):
+            records.append({**_window(task, number, len(seen.starts), window, out, wish), "stamp": stamp})
+    except BaseException as error:
         books.discard(out, records)
+        if not isinstance(error, InputError):
+            raise
         return _Made(task=task, error=error, warnings=tuple(warnings))
     return _Made(task=task, records=tuple(records), warnings=tuple(warnings))
 
@@ -248,15 +265,20 @@ def _publish(out: Path, target: Path, pictures: dict[str, Frames], *, is_folder:
         sync_folder(final.parent)
     except OSError as error:
         raise translate(error, final) from error
+    finally:
+        if is_folder:
+            shutil.rmtree(part, ignore_errors=True)
     return digests
 
 
-def _give_up(out: Path, source: Path, failed: Sequence[Failed]) -> None:
+def _give_up(out: Path, source: Path, errors: Sequence[InputError]) -> None:
     (out / manifest.NAME).unlink(missing_ok=True)
-    if len(failed) == 1:
-        raise NotMedia(failed[0].why)
-    said = "\n".join(one.why for one in failed)
-    raise NotMedia(f"nothing in {source} could be prepared\n{said}", hint="Mend these files, or name others.")
+    if len(errors) == 1:
+        raise errors[0]
+    said = "\n".join(error.message for error in errors)
+    hints = {error.hint for error in errors}
+    hint = hints.pop() if len(hints) == 1 else None
+    raise InputError(f"nothing in {source} could be prepared\n{said}", hint=hint or "Mend these files, or name others.")
 
 
 def _store(out: Path, records: Sequence[Record], wish: Preparation) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -35,17 +35,27 @@ class Cut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What the first pass saw: the starts of the chosen windows, and how many frames were damaged."""
+    """What the first pass saw: the starts of the chosen windows, how many frames were damaged or could not be decoded.
+
+    frames: the places of the clip, decoded or not, up to the last frame that was.
+    """
 
     starts: tuple[int, ...]
     frames: int
     damaged: int
 
 
-def look(clip: Clip, *, size: int, stride: int, count: int) -> tuple[MediaInfo, Seen]:
+def _undisturbed() -> None:
+    """Go on."""
+
+
+def look(
+    clip: Clip, *, size: int, stride: int, count: int, heed: Callable[[], None] = _undisturbed
+) -> tuple[MediaInfo, Seen]:
     """Choose `count` windows of `size` frames `stride` apart, spread evenly over the clip; fewer where fewer fit.
 
-    Windows do not overlap, cross no shot cut and hold no damaged frame.
+    Windows do not overlap, cross no shot cut, and hold no damaged frame and no gap where one could not be decoded.
+    heed: called at each frame; it raises to end the work early.
 
     Raises:
         InputError: the clip cannot be read, or no window fits.
@@ -55,8 +65,10 @@ def look(clip: Clip, *, size: int, stride: int, count: int) -> tuple[MediaInfo, 
     shot, damaged = 0, 0
     tally = DecodeTally()
     for frame in decoded_frames(open_source(info), WHOLE, shots=True, tally=tally):
+        heed()
         shot += frame.opens_shot
         damaged += frame.is_corrupt
+        shots += [-1] * (frame.index - len(shots))  # what could not be decoded leaves its place empty
         shots.append(-1 if frame.is_corrupt else shot)
     if not shots:
         raise DecodeError(f"{clip.path}: no frame could be decoded")
@@ -73,8 +85,10 @@ def look(clip: Clip, *, size: int, stride: int, count: int) -> tuple[MediaInfo, 
     return info, Seen(starts=chosen, frames=len(shots), damaged=damaged + tally.errors)
 
 
-def cut(info: MediaInfo, starts: Sequence[int], *, size: int, stride: int) -> Iterator[Cut]:
-    """Yield the windows that begin at the frames `starts`, in order; holds one at a time.
+def cut(
+    info: MediaInfo, starts: Sequence[int], *, size: int, stride: int, heed: Callable[[], None] = _undisturbed
+) -> Iterator[Cut]:
+    """Yield the windows that begin at the frames `starts`, in order; holds one at a time. heed: as in `look`.
 
     Raises:
         DecodeError: the clip ends before them: it has changed.
@@ -84,6 +98,7 @@ def cut(info: MediaInfo, starts: Sequence[int], *, size: int, stride: int) -> It
     held: list[tuple[Frame, Window]] = []
     waiting = list(starts)
     for frame in stream:
+        heed()
         if not waiting:
             return
         offset = frame.index - waiting[0]

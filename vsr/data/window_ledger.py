@@ -20,11 +20,12 @@ from vsr.core.errors import ChangedSinceStart, JobLocked, OutputError, OutputExi
 from vsr.data import manifest
 from vsr.data.clips import Clip
 from vsr.data.preparation import Preparation
+from vsr.data.triplets import by_scale, by_sizes
 from vsr.io.atomic import translate
 
 PART = ".vsr-part-"
 _KIND = "prepare"
-_VERSION = 1
+_VERSION = 2
 
 Record = dict[str, object]
 
@@ -70,14 +71,15 @@ def locked(out: Path) -> Iterator[None]:
             out.rmdir()
 
 
-def resume(out: Path, first: Record, *, overwrite: bool) -> list[Record]:
+def resume(out: Path, first: Record, clips: Sequence[Clip], *, overwrite: bool) -> list[Record]:
     """Give the windows that an earlier run has finished; begin the manifest where there is none.
 
     Leftovers of a run that was killed are removed. A clip of which a picture is gone is not counted as finished.
+    overwrite: what was prepared otherwise is removed: all pictures in its trees, and its LMDB environments.
 
     Raises:
         OutputExists: the folder holds other things than a preparation.
-        ChangedSinceStart: it was begun with other settings or clips; the difference is named.
+        ChangedSinceStart: it was begun with other settings or clips, or of other files; the difference is named.
         DiskFull, OutputError: it cannot be written.
     """
     book = out / manifest.NAME
@@ -89,21 +91,30 @@ def resume(out: Path, first: Record, *, overwrite: bool) -> list[Record]:
     lines = manifest.read(book)
     if lines and lines[0].get("manifest") != _KIND:
         raise OutputExists(f"{out} was not made by vsr prepare", hint="Name a new folder.")
-    if lines and lines[0] == first:
+    changed = _difference(out, lines, first, clips) if lines else None
+    if lines and changed is None:
         _sweep(out)
         kept = _whole_clips(out, lines[1:])
         if len(kept) < len(lines) - 1:
             manifest.write(book, [first, *kept])
         return kept
-    if lines and not overwrite:
-        differing = [key for key in {**lines[0], **first} if lines[0].get(key) != first.get(key)]
-        raise ChangedSinceStart(
-            f"{out} was prepared otherwise: {', '.join(differing)} differ",
-            hint="Add --overwrite to make it anew, or name another folder.",
-        )
+    if changed is not None and not overwrite:
+        raise ChangedSinceStart(changed, hint="Add --overwrite to make it anew, or name another folder.")
     discard(out, lines[1:])
+    if lines:
+        _discard_unnoted(out, lines[0])
     _begin(out, book, first)
     return []
+
+
+def _difference(out: Path, lines: Sequence[Record], first: Record, clips: Sequence[Clip]) -> str | None:
+    """Say what is different now from when the folder was begun; None: nothing."""
+    differing = [key for key in {**lines[0], **first} if lines[0].get(key) != first.get(key)]
+    if differing:
+        return f"{out} was prepared otherwise: {', '.join(differing)} differ"
+    stamps = {str(record["clip"]): record["stamp"] for record in lines[1:]}
+    changed = next((clip for clip in clips if clip.id in stamps and stamps[clip.id] != clip.stamp), None)
+    return None if changed is None else f"{changed.path} is not the file any more that {out} was made of"
 
 
 def files_of(record: Mapping[str, object]) -> dict[str, str]:
@@ -123,6 +134,29 @@ def _whole_clips(out: Path, records: Sequence[Record]) -> list[Record]:
         str(record["clip"]) for record in records if all((out / file).is_file() for file in files_of(record))
     )
     return [record for record in records if there[str(record["clip"])] == record["windows"]]
+
+
+def _discard_unnoted(out: Path, header: Mapping[str, object]) -> None:
+    """Remove what a run that was stopped made and did not note: pictures in the trees that its header names."""
+    size, scale, split = header.get("size"), header.get("scale"), header.get("split")
+    geometry = by_sizes(*size) if isinstance(size, list) else by_scale(int(str(scale)))
+    names = split["names"] if isinstance(split, dict) else [""]
+    try:
+        for part in (out / str(name) for name in names):
+            for tree, mark in zip(geometry.trees, geometry.marks, strict=True):
+                for picture in [*(part / tree).glob("*.png"), *(part / tree).glob(f"*/frame_*_{mark}.png")]:
+                    picture.unlink()
+                _remove_empty([*(part / tree).glob("*/"), part / tree])
+            (part / "lmdb" / "data.mdb").unlink(missing_ok=True)
+            _remove_empty([part / "lmdb"] + [part] * (part != out))
+    except OSError as error:
+        raise translate(error, out) from error
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _sweep(out: Path) -> None:
@@ -150,8 +184,6 @@ def discard(out: Path, records: Sequence[Record]) -> None:
                 folders.update(
                     parent for parent in (out / name).parents if parent.is_relative_to(out) and parent != out
                 )
-        for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+        _remove_empty(sorted(folders, key=lambda path: len(path.parts), reverse=True))
     except OSError as error:
         raise translate(error, out) from error

@@ -234,6 +234,11 @@ class Lanes:
         with self.changed:
             return tuple(meter.load(now) for meter in self._meters)
 
+    def heed(self) -> None:
+        """End, inside a lane, long work on one item when the line is stopping: to be called now and then."""
+        with self.changed:
+            self.check()
+
     def check(self) -> None:
         """Raise inside a lane when the line is stopping. The lock is held."""
         if self._stopping:

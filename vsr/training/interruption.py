@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-import threading
+from contextlib import suppress
 from types import FrameType, TracebackType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -26,10 +26,9 @@ class Interruption:
         return self._first is not None
 
     def __enter__(self) -> Interruption:
-        if threading.current_thread() is threading.main_thread():
-            usual = {number: signal.getsignal(number) for number in _SIGNALS}
-            for number, handler in usual.items():
-                if callable(handler):
+        with suppress(ValueError):  # which is how Python says that this is not the main thread
+            for number in _SIGNALS:
+                if callable(signal.getsignal(number)):
                     self._before[number] = signal.signal(number, self._note)
         return self
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from vsr.core.errors import ChangedSinceStart, OutputExists
+from vsr.core.errors import ChangedSinceStart, OutputError, OutputExists
 from vsr.data.crops import Crops
 from vsr.data.examples import Example
 from vsr.io.atomic import translate
@@ -98,9 +98,11 @@ def saved_in(out: Path, *, resume: bool, restart: bool) -> dict[str, object] | N
     Raises:
         OutputExists: there is one, and neither `resume` nor `restart` is set.
         InputError: it cannot be read.
-        OutputError: the folder cannot be made.
+        OutputError: the folder cannot be made, or is a file.
     """
     path = out / CHECKPOINT
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out} is a file, not a folder", hint="Name a folder with -o.")
     try:
         out.mkdir(parents=True, exist_ok=True)
         for part in out.glob(f".vsr-part-*{path.suffix}"):  # of a run that was killed while it wrote

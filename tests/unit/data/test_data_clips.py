@@ -33,6 +33,11 @@ def test_images_in_the_folder_itself_are_single_images(tmp_path: Path) -> None:
     assert [(clip.id, clip.kind) for clip in find_clips(tmp_path)] == [("a", "image"), ("b", "image")]
 
 
+def test_the_result_that_lies_in_the_source_is_no_source(tmp_path: Path) -> None:
+    touch(tmp_path / "a.mp4", tmp_path / "sub" / "data" / "hr" / "a" / "frame_0_hr.png", tmp_path / "sub" / "b.mp4")
+    assert [clip.id for clip in find_clips(tmp_path, tmp_path / "sub" / "data")] == ["a", "sub_b"]
+
+
 def test_what_cannot_be_told_apart_is_refused(tmp_path: Path) -> None:
     touch(tmp_path / "two" / "a.mp4", tmp_path / "two" / "a.mkv", tmp_path / "mixed" / "a.png")
     touch(tmp_path / "mixed" / "b.mp4", tmp_path / "none" / "a.txt")

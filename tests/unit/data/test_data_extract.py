@@ -342,6 +342,14 @@ def test_a_folder_of_other_things_is_refused(clip, tmp_path):
     assert pictures(tmp_path / "out") == ["clip/000000.png", "clip/000006.png", "mine.txt"]
 
 
+def test_a_manifest_of_another_command_is_not_written_over(clip, tmp_path):
+    (tmp_path / "out").mkdir()
+    manifest.write(tmp_path / "out" / manifest.NAME, [{"manifest": "prepare"}])
+    with pytest.raises(OutputExists, match="did not write"):
+        extract(clip, tmp_path / "out", overwrite=True)
+    assert manifest.read(tmp_path / "out" / manifest.NAME) == [{"manifest": "prepare"}]
+
+
 def test_two_cannot_work_in_one_folder(clip, tmp_path):
     with ledger.open_ledger(tmp_path / "out", Extraction(), overwrite=False), pytest.raises(JobLocked):
         extract(clip, tmp_path / "out")

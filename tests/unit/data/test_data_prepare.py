@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import signal
+import threading
 from pathlib import Path
 
 import cv2
@@ -13,9 +15,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.media import make_clip
-from vsr.core.errors import ChangedSinceStart, NotMedia, OutputExists, PartialFailure, SettingsError, UsageError
+from vsr.core.errors import (
+    ChangedSinceStart,
+    DiskFull,
+    InputError,
+    OutputExists,
+    PartialFailure,
+    SettingsError,
+    UsageError,
+)
 from vsr.core.events import Event, Warned
 from vsr.data import manifest
+from vsr.data import prepare as preparing
 from vsr.data.degrade import Degradation
 from vsr.data.preparation import Preparation
 from vsr.data.prepare import prepare, raise_failures
@@ -94,7 +105,7 @@ def test_that_one_video_cannot_be_split_is_said(tmp_path: Path) -> None:
     said: list[Event] = []
     wish = Preparation(size=(8, 32), split=Split())
     result = prepare(clips(tmp_path / "in", 1), tmp_path / "out", wish, report=said.append)
-    assert result.parts == {"train": 1}
+    assert result.parts == {"train": 1, "val": 0}
     assert [event.message for event in said if isinstance(event, Warned)] == [
         f"{tmp_path / 'in'} is one video: all of it is in train, val stays empty"
     ]
@@ -179,7 +190,7 @@ def test_bad_files_are_named_and_counted_and_the_others_made(tmp_path: Path) -> 
 
 def test_where_nothing_can_be_used_nothing_is_left(tmp_path: Path) -> None:
     photo(tmp_path / "in" / "tiny.png", 8, 8)
-    with pytest.raises(NotMedia, match="8x8"):
+    with pytest.raises(InputError, match="8x8"):
         prepare(tmp_path / "in", tmp_path / "out", SMALL)
     assert not (tmp_path / "out").exists()
 
@@ -207,3 +218,70 @@ def test_the_store_has_a_picture_for_each_file(tmp_path: Path) -> None:
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(SettingsError):
         Preparation(**wrong)  # type: ignore[arg-type]
+
+
+def test_another_file_of_the_same_name_is_not_taken_for_the_one_prepared(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first, second = photo(tmp_path / "one" / "a.png"), photo(tmp_path / "two" / "a.png", seed=1)
+    prepare(first, out, SMALL)
+    before = tree(out)
+    with pytest.raises(ChangedSinceStart, match=r"two/a\.png is not the file"):
+        prepare(second, out, SMALL)
+    assert tree(out) == before
+    prepare(second, out, SMALL, overwrite=True)
+    prepare(second, tmp_path / "fresh", SMALL)
+    assert tree(out) == tree(tmp_path / "fresh")
+
+
+def test_overwrite_removes_what_a_killed_run_had_not_noted(tmp_path: Path) -> None:
+    source, out = clips(tmp_path / "in", 2), tmp_path / "out"
+    prepare(source, out, Preparation(size=(8, 32), windows=2), lmdb=True)
+    first, second, *_ = (out / manifest.NAME).read_bytes().splitlines(keepends=True)
+    (out / manifest.NAME).write_bytes(first + second)
+    (out / "hr_32" / "mine.txt").write_text("stays")
+    prepare(source, out, SMALL, overwrite=True)
+    prepare(source, tmp_path / "fresh", SMALL)
+    assert tree(out) == {**tree(tmp_path / "fresh"), "hr_32/mine.txt": hashlib.sha256(b"stays").hexdigest()}
+    assert not (out / "lmdb").exists()
+
+
+def test_a_part_whose_only_video_is_bad_is_said_to_be_empty(tmp_path: Path) -> None:
+    source, told = clips(tmp_path / "in", 3), list[Event]()
+    wish = Preparation(size=(8, 32), split=Split())
+    held = prepare(source, tmp_path / "whole", wish)
+    assert held.parts == {"train": 2, "val": 1}
+    (name,) = (path.name for path in (tmp_path / "whole" / "val" / "hr_32").iterdir())
+    (source / f"{name}.mp4").write_bytes(b"no video at all")
+    result = prepare(source, tmp_path / "out", wish, report=told.append)
+    assert result.parts == {"train": 2, "val": 0}
+    assert any(isinstance(event, Warned) and "val is empty" in event.message for event in told)
+
+
+def test_stopped_inside_a_clip_it_ends_soon_and_leaves_nothing_unnoted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clip may be a film: whoever interrupts does not wait for its end."""
+    source, out = make_clip(tmp_path / "long.mp4", frames=240), tmp_path / "out"
+    written, calls = preparing.write_whole, list[Path]()
+
+    def write(target: Path, data: bytes) -> None:
+        written(target, data)
+        calls.append(target)
+        if len(calls) == 10:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    monkeypatch.setattr(preparing, "write_whole", write)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(source, out, Preparation(scale=2, windows=20), workers=1)
+    assert [path.name for path in out.iterdir()] == [manifest.NAME] and len(calls) < 180
+
+
+def test_a_full_disk_leaves_nothing_half_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(target: Path, data: bytes) -> None:
+        target.write_bytes(data[:10])
+        raise DiskFull(f"no space left for {target}")
+
+    monkeypatch.setattr(preparing, "write_whole", full)
+    with pytest.raises(DiskFull):
+        prepare(clips(tmp_path / "in", 1), tmp_path / "out", SMALL)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [manifest.NAME]

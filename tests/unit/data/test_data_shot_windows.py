@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 
 from tests.media import make_clip, read_number
 from vsr.core.errors import InputError
+from vsr.core.frame import Frame
+from vsr.data import shot_windows
 from vsr.data.clips import Clip
 from vsr.data.shot_windows import _spread, _starts, cut, look
 
@@ -79,3 +82,17 @@ def test_too_few_frames_for_a_window_are_told(tmp_path: Path) -> None:
     folder = scenes(tmp_path / "a", 5, 4)
     with pytest.raises(InputError, match="takes 7 frames within one shot, the longest of 9 frames has 5"):
         look(clip_of(folder, "frames"), size=4, stride=2, count=1)
+
+
+def test_no_window_has_a_gap_where_a_frame_could_not_be_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = shot_windows.decoded_frames
+
+    def with_gaps(*given: object, **named: object) -> Iterator[Frame]:
+        return (frame for frame in whole(*given, **named) if frame.index not in (0, 7))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(shot_windows, "decoded_frames", with_gaps)
+    info, seen = look(clip_of(scenes(tmp_path / "a", 13), "frames"), size=3, stride=1, count=9)
+    windows = [window.indices for window in cut(info, seen.starts, size=3, stride=1)]
+    assert windows == [(1, 2, 3), (4, 5, 6), (8, 9, 10)]

@@ -9,7 +9,15 @@ import pytest
 import torch
 
 from tests.pictures import draw_folder
-from vsr.core.errors import ChangedSinceStart, InputError, NonFiniteLoss, NotMedia, OutputExists, SettingsError
+from vsr.core.errors import (
+    ChangedSinceStart,
+    InputError,
+    NonFiniteLoss,
+    NotMedia,
+    OutputError,
+    OutputExists,
+    SettingsError,
+)
 from vsr.core.events import Event, Noted, Warned, Worked
 from vsr.engines import registry, weights
 from vsr.training import checkpoint, state
@@ -172,6 +180,12 @@ def test_nothing_to_train_on_is_said(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
     with pytest.raises(InputError, match="missing"):
         train(recipe(), [tmp_path / "missing"], tmp_path / "run")
+
+
+def test_a_file_is_no_folder_for_a_run(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("in the way")
+    with pytest.raises(OutputError, match="is a file, not a folder"):
+        train(recipe(), [photos], tmp_path / "run")
 
 
 def test_pictures_that_cannot_be_read_are_named_and_left_out(tmp_path: Path) -> None:
