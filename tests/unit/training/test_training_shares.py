@@ -31,6 +31,6 @@ def test_making_a_batch_counts_as_data(ticks: itertools.count[int]) -> None:
         for _ in range(100):
             next(ticks)
 
-    found = shares.measure(draw, lambda: draw(), times=1)
+    found = shares.measure(draw, draw, times=1)
     assert found.data == pytest.approx(1.0)
     assert found.convolution == 0
