@@ -43,7 +43,7 @@ def measured(card: ModelCard, folders: list[Path]) -> list[Score]:
     for name, metrics in (named or usual(card)).items():
         testset = next((folder / name for folder in folders if (folder / name).exists()), None)
         if testset is None:
-            print(f"{card.id:<14}{name:<10}is in none of the folders: not measured", flush=True)
+            print(f"{card.id:<20}{name:<10}is in none of the folders: not measured", flush=True)
             continue
         result = evaluate([card.id], [testset], scale=card.scale, metrics=metrics, crops=0, frames_limit=None)
         found += scores(result, result.sets[0].models[1].label, metrics)
@@ -53,7 +53,7 @@ def measured(card: ModelCard, folders: list[Path]) -> list[Score]:
 def show(card: ModelCard, score: Score) -> bool:
     """Print one score beside the card's, and tell whether they agree (a new one does)."""
     old = next((s for s in card.scores if (s.test_set, s.metric) == (score.test_set, score.metric)), None)
-    line = f"{card.id:<14}{score.test_set:<10}{score.metric:<10}{score.value:>9.3f}{score.bicubic:>9.3f}"
+    line = f"{card.id:<20}{score.test_set:<10}{score.metric:<10}{score.value:>9.3f}{score.bicubic:>9.3f}"
     if old is None:
         print(f"{line}      new", flush=True)
         return True
@@ -71,7 +71,7 @@ def main() -> int:
     cards = [card for card in registry.models() if card.digest]
     if args.model:
         cards = [card for card in cards if args.model in (card.id, card.family)]
-    print("model         test set  metric     measured  bicubic    -card")
+    print("model               test set  metric     measured  bicubic    -card")
     agree = True
     for card in cards:
         found = measured(card, args.testsets)
