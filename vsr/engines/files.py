@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from torch import Tensor
+from torch import nn
 
 from vsr.core.card import ModelCard, Precision
 from vsr.core.errors import IncompatibleModel
-from vsr.engines import weights
-from vsr.engines.archs import compact, espcn, srresnet
+from vsr.engines import own, weights
 from vsr.engines.base import Engine
 from vsr.engines.cuda import graphed
 from vsr.engines.net import NetEngine
 from vsr.engines.onnx_graph import read_graph
 from vsr.engines.tiling import Tiled
-
-if TYPE_CHECKING:
-    from vsr.engines.archs.foreign import Foreign
-
-    _Net = espcn.Espcn | compact.Compact | srresnet.SrResNet | Foreign
 
 
 def inspect(path: Path) -> ModelCard:
@@ -47,7 +39,8 @@ def open_file(path: Path, *, device: str = "cpu", precision: Precision = "fp32")
         return open_graph(path, device=device)
     card, net = network(path)
     assert card.scale is not None
-    engine = NetEngine(net, card=card, scale=card.scale, body=net.body, device=device, precision=precision)
+    body = getattr(net, "body", None)  # as every network of ours and spandrel's wrapper name it
+    engine = NetEngine(net, card=card, scale=card.scale, body=body, device=device, precision=precision)
     return graphed(engine, device)
 
 
@@ -96,7 +89,7 @@ def _graph(path: Path, card: ModelCard | None = None) -> tuple[ModelCard, bytes]
 _measured: dict[tuple[str, str], ModelCard] = {}  # cards of ONNX files by name and digest
 
 
-def network(path: Path) -> tuple[ModelCard, _Net]:
+def network(path: Path) -> tuple[ModelCard, nn.Module]:
     """Give the card and the network of a weight file, in single precision on the CPU.
 
     Raises:
@@ -108,37 +101,13 @@ def network(path: Path) -> tuple[ModelCard, _Net]:
         )
     found = weights.load(path)
     state = weights.unwrapped(found.state)
-    for own in OWN:
-        recognised = own(path.stem, state)
-        if recognised is not None:
-            card, net = recognised
-            return replace(card, digest=found.digest, parameters=sum(p.numel() for p in net.parameters())), net
+    recognised = own.recognise(path.stem, state)
+    if recognised is not None:
+        card, net = recognised
+        return replace(card, digest=found.digest), net
     from vsr.engines.archs import foreign
 
     try:
         return foreign.identify(path.stem, found.state, digest=found.digest)
     except IncompatibleModel as error:
         raise IncompatibleModel(f"{path}: {error.message}", hint=error.hint) from error
-
-
-def _espcn(name: str, state: Mapping[str, object]) -> tuple[ModelCard, _Net] | None:
-    layout = espcn.recognise(state)
-    return None if layout is None else (espcn.card(name, layout), espcn.load(_single(state), layout))
-
-
-def _compact(name: str, state: Mapping[str, object]) -> tuple[ModelCard, _Net] | None:
-    layout = compact.recognise(state)
-    return None if layout is None else (compact.card(name, layout), compact.load(_single(state), layout))
-
-
-def _srresnet(name: str, state: Mapping[str, object]) -> tuple[ModelCard, _Net] | None:
-    layout = srresnet.recognise(state)
-    return None if layout is None else (srresnet.card(name, layout), srresnet.load(_single(state), layout))
-
-
-def _single(state: Mapping[str, object]) -> dict[str, Tensor]:
-    """Give the tensors in single precision: files come in half precision too."""
-    return {key: value.float() for key, value in state.items() if isinstance(value, Tensor)}
-
-
-OWN = (_espcn, _compact, _srresnet)  # the networks that are known by their keys and shapes; the rest is spandrel's

@@ -64,8 +64,8 @@ def choose(model: str | None = None, scale: float | None = None, frames: int | N
     """Choose the card and the scale for what the user typed.
 
     `model` is a card's id (`espcn-x2`), a family (`espcn`), a weight file, or None: the best shipped model whose
-    weights are there (of `frames` frames, where that is given). `scale` None gives the model's usual one; a scale between two integers is rounded up to
-    one that the model has (the caller resamples the rest).
+    weights are there (of `frames` frames, where that is given). `scale` None gives the model's usual one; a scale
+    between two integers is rounded up to one that the model has (the caller resamples the rest).
 
     Raises:
         UnknownModel: no such name (with close matches).

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from vsr.core.card import ModelCard
 from vsr.core.errors import IncompatibleModel, SettingsError
-from vsr.engines import weights
+from vsr.engines import own, weights
 from vsr.engines.archs import compact, espcn, srresnet
 from vsr.engines.registry import choose
 from vsr.io.images import write_whole
@@ -82,18 +82,10 @@ def start_from(net: nn.Module, reference: str, recipe: NetRecipe) -> tuple[str, 
 
 def card_of(recipe: Recipe, state: Mapping[str, Tensor], digest: str) -> ModelCard:
     """Give the card of trained weights."""
-    card: ModelCard | None = None
-    if recipe.net.arch == "espcn" and (first := espcn.recognise(state)) is not None:
-        card = espcn.card(recipe.name, first)
-    elif recipe.net.arch == "compact" and (second := compact.recognise(state)) is not None:
-        card = compact.card(recipe.name, second)
-    elif recipe.net.arch == "srresnet" and (third := srresnet.recognise(state)) is not None:
-        card = srresnet.card(recipe.name, third)
-    assert card is not None, "what was built is recognised"
-    count = sum(value.numel() for key, value in state.items() if key != "base")
-    return dataclasses.replace(
-        card, parameters=count, digest=digest, description=recipe.description or card.description
-    )
+    found = own.recognise(recipe.name, state)
+    assert found is not None, "what was built is recognised"
+    card, _ = found
+    return dataclasses.replace(card, digest=digest, description=recipe.description or card.description)
 
 
 def write_weights(path: Path, net: nn.Module, header: Mapping[str, str]) -> bytes:
