@@ -2,10 +2,10 @@
 
     python benchmarks/neighbours.py PHOTOS CLIPS --scale 2 espcn-x2 espcn-mf-x2 [WEIGHTS ...]
 
-Three kinds of windows, LR by MATLAB's bicubic without a codec: `pans` of held-out photographs (smooth motion of up to 8
-HR pixels a frame, by fractions), `still` ones (nothing moves), and the clips' own frames. Luma PSNR of the centre
-frame by the protocol of `vsr.evaluation.protocol`, in float32; differences are to the first network. Every network
-sees the same windows; one of fewer frames reads the inner ones.
+Three kinds of windows, LR by MATLAB's bicubic (with --crf then through H.264): `pans` of held-out photographs (smooth
+motion of up to 8 HR pixels a frame, by fractions), `still` ones (nothing moves), and the clips' own frames. Luma PSNR of
+the centre frame by the protocol of `vsr.evaluation.protocol`, in float32; differences are to the first network. Every
+network sees the same windows; one of fewer frames reads the inner ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vsr.data.degrade import Degradation
+from vsr.data.degrade import Degradation, from_table
 from vsr.data.examples import Example, ExampleSpec, build
 from vsr.data.material import Item, find
 from vsr.engines import registry
@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("models", nargs="+", help="luma models or weight files, the first is compared with")
     parser.add_argument("--scale", type=int, required=True)
     parser.add_argument("--pictures", type=int, default=20)
+    parser.add_argument("--crf", type=float, help="send LR through H.264 at this quality first")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -66,11 +67,12 @@ def main() -> None:
         "still": (photos[: args.pictures // 4], {"still": 2.0, "reach": 0.0}),
         "clips": (moving, {}),
     }
+    clean = {"blur": 0.0, "noise": 0.0, "shot_noise": 0.0, "jpeg_share": 0.0, "resize": "bicubic"}
+    coded = {"kind": "realistic", **clean, "video_share": 1.0, "codecs": "h264", "crf": args.crf}
+    degradation = Degradation() if args.crf is None else from_table(coded)
     found: dict[str, dict[str, dict[str, float]]] = {}
     for kind, (items, motion) in kinds.items():
-        spec = ExampleSpec(
-            scale=args.scale, domain="y", degradation=Degradation(), frames=most, clip_windows=3, **motion
-        )
+        spec = ExampleSpec(scale=args.scale, domain="y", degradation=degradation, frames=most, clip_windows=3, **motion)
         sources = {item.name: build([item], spec, seed=SEED) for item in items}
         rows = {model or "bicubic": by_source(sources, model, args.scale) for model in (None, *args.models)}
         found[kind] = rows
@@ -85,7 +87,7 @@ def main() -> None:
             for name in rows[args.models[0]]:
                 print(f"  {name:<24}" + "".join(f"{rows[model][name]:>9.3f}" for model in rows), flush=True)
     if args.out is not None:
-        args.out.write_text(json.dumps({"scale": args.scale, "psnr_y": found}, indent=1) + "\n")
+        args.out.write_text(json.dumps({"scale": args.scale, "crf": args.crf, "psnr_y": found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
