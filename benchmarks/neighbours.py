@@ -3,8 +3,8 @@
     python benchmarks/neighbours.py PHOTOS CLIPS --scale 2 espcn-x2 espcn-mf-x2 [WEIGHTS ...]
 
 Three kinds of windows, LR by MATLAB's bicubic (with --crf then through H.264): `pans` of held-out photographs (smooth
-motion of up to 8 HR pixels a frame, by fractions), `still` ones (nothing moves), and the clips' own frames. Luma PSNR of
-the centre frame by the protocol of `vsr.evaluation.protocol`, in float32; differences are to the first network. Every
+motion of up to 8 HR pixels a frame, by fractions), `still` ones (nothing moves), and the clips' own frames. Luma PSNR
+of the centre frame by the protocol of `vsr.evaluation.protocol`, in float32; differences are to the first network. Every
 network sees the same windows; one of fewer frames reads the inner ones.
 """
 
