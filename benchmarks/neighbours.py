@@ -4,8 +4,8 @@
 
 Three kinds of windows, LR by MATLAB's bicubic (with --crf then through H.264): `pans` of held-out photographs (smooth
 motion of up to 8 HR pixels a frame, by fractions), `still` ones (nothing moves), and the clips' own frames. Luma PSNR
-of the centre frame by the protocol of `vsr.evaluation.protocol`, in float32; differences are to the first network. Every
-network sees the same windows; one of fewer frames reads the inner ones.
+of the centre frame by the protocol of `vsr.evaluation.protocol`, in float32; differences are to the first network.
+Every network sees the same windows; one of fewer frames reads the inner ones.
 """
 
 from __future__ import annotations

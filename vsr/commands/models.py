@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
+from vsr.commands.card_lines import domain, facts, scale, score_line
 from vsr.commands.lines import json_line
 from vsr.commands.models_exchange import export, import_
 from vsr.commands.options import json_flag
-from vsr.core.card import ModelCard, Score
+from vsr.core.card import ModelCard
 
 
 @click.group("models")
@@ -71,45 +72,10 @@ def _row(card: ModelCard) -> tuple[str, ...]:
     best = card.scores[0] if card.scores else None
     return (
         card.id,
-        _scale(card),
-        _domain(card),
+        scale(card),
+        domain(card),
         str(card.frames),
         f"{card.parameters:,}" if card.parameters else "none",
-        _score(best) if best else "",
+        score_line(best) if best else "",
         card.description,
     )
-
-
-def facts(card: ModelCard) -> list[tuple[str, str]]:
-    """Give what is known of a model as names and values."""
-    found = [
-        ("description", card.description),
-        ("family", card.family),
-        ("arch", card.arch),
-        ("scale", _scale(card)),
-        ("input", _domain(card)),
-        ("frames", f"{card.frames} in a window"),
-        ("parameters", f"{card.parameters:,}"),
-        ("precisions", ", ".join(card.dtypes)),
-        ("tiling", f"{card.tiling}, halo {card.halo} pixels" if card.tiling != "never" else card.tiling),
-        ("smallest input", f"{card.minimum} pixels, in steps of {card.divisor}"),
-        ("licence", card.licence),
-        ("training", card.training),
-        ("digest", card.digest),
-    ]
-    found += [(score.test_set, _score(score)) for score in card.scores]
-    return [(name, value) for name, value in found if value]
-
-
-def _scale(card: ModelCard) -> str:
-    return f"x{card.scale}" if card.scale is not None else "any"
-
-
-def _domain(card: ModelCard) -> str:
-    return "luma" if card.domain == "y" else "colour"
-
-
-def _score(score: Score) -> str:
-    if score.metric == "psnr_y":
-        return f"{score.value:.2f} dB ({score.bicubic:.2f}) {score.test_set}"
-    return f"{score.metric} {score.value:.4f} ({score.bicubic:.4f}) {score.test_set}"

@@ -7,6 +7,7 @@ from typing import cast
 
 import click
 
+from vsr.commands.card_lines import facts
 from vsr.commands.lines import json_line
 from vsr.commands.options import json_flag
 
@@ -44,7 +45,7 @@ def export(model: str, format_: str, out: Path | None, scale: int | None, overwr
     if as_json:
         click.echo(json_line(done))
         return
-    facts = [
+    told = [
         ("format", done.format if done.opset is None else f"{done.format}, opset {done.opset}"),
         ("input", "; ".join(done.inputs)),
         ("output", done.output),
@@ -52,7 +53,7 @@ def export(model: str, format_: str, out: Path | None, scale: int | None, overwr
         ("largest error", f"{done.largest_error:.1e} against the network, on pictures of {' and '.join(done.tried)}"),
         ("digest", done.digest),
     ]
-    show_facts(str(done.path), [(name, value) for name, value in facts if value])
+    show_facts(str(done.path), [(name, value) for name, value in told if value])
 
 
 @click.command("import")
@@ -70,7 +71,6 @@ def import_(file: Path, name: str | None, overwrite: bool, as_json: bool) -> Non
     \b
     vsr models import RealESRGAN_x4plus.pth --name realesrgan
     """
-    from vsr.commands.models import facts
     from vsr.commands.tables import show_facts
     from vsr.jobs.exchange import import_model
 
