@@ -224,6 +224,18 @@ def phase_kernel(scale: int, kernel: Kernel, *, radius: int = 2) -> NDArray[np.f
     return both.reshape(scale * scale, size, size)
 
 
+def base_kernel(scale: int, channels: int) -> Tensor:
+    """Give the weights of `base_channels` for bicubic: (channels * scale², 1, 5, 5) float32."""
+    kernel = torch.from_numpy(phase_kernel(scale, BICUBIC)).float()[:, None]
+    return kernel.repeat(channels, 1, 1, 1)
+
+
+def base_channels(planes: Tensor, kernel: Tensor) -> Tensor:
+    """Give planes (B, C, H, W) enlarged, before the shuffle: (B, C * scale², H, W), borders repeated, channels_last."""
+    padded = F.pad(planes, (2, 2, 2, 2), mode="replicate").to(memory_format=torch.channels_last)
+    return F.conv2d(padded, kernel.to(planes.dtype), groups=planes.shape[1])
+
+
 def shuffle(planes: Tensor, scale: int) -> Tensor:
     """Lay scale² channels out as pixels: (B, C * scale², H, W) -> (B, C, scale * H, scale * W), contiguous.
 

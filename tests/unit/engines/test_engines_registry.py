@@ -24,7 +24,7 @@ SHIPPED = weights.shipped_folder()
 def put(folder: Path, scale: int, *, family: str = "espcn", domain: str = "y") -> ModelCard:
     torch.manual_seed(scale)
     net = Espcn(Layout(scale=scale, channels=1 if domain == "y" else 3))
-    header = {"arch": "espcn", "scale": str(scale), "channels": str(net.channels)}
+    header = {"arch": "espcn", "scale": str(scale), "channels": "1" if domain == "y" else "3"}
     content = save(dict(net.state_dict()), metadata=header)
     card = ModelCard(
         id=f"{family}-x{scale}",

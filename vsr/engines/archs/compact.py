@@ -17,12 +17,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vsr.core.card import ModelCard
 from vsr.engines.temporal_residual import TemporalResidual
-from vsr.filters import BICUBIC, is_traced, phase_kernel, shuffle
+from vsr.filters import base_channels, base_kernel, is_traced, shuffle
 
 _KEYS = re.compile(r"body\.(\d+)\.(weight|bias)")
 
@@ -77,8 +76,7 @@ class Compact(nn.Module):
             if layout.frames > 1
             else None
         )
-        kernel = torch.from_numpy(phase_kernel(layout.scale, BICUBIC)).float()[:, None]
-        self.register_buffer("base", kernel.repeat(layout.channels, 1, 1, 1) if layout.bicubic else None)
+        self.register_buffer("base", base_kernel(layout.scale, layout.channels) if layout.bicubic else None)
 
     def forward(self, frames: Tensor, aligned: Tensor | None = None) -> Tensor:
         centre = frames[:, frames.shape[1] // 2]
@@ -91,8 +89,7 @@ class Compact(nn.Module):
         if self.temporal is not None and aligned is not None:
             detail = detail + self.temporal(aligned, features).to(centre.dtype)
         if self.base is not None:
-            padded = F.pad(centre, (2, 2, 2, 2), mode="replicate").to(memory_format=torch.channels_last)
-            return shuffle(F.conv2d(padded, self.base.to(centre.dtype), groups=self.channels) + detail, self.scale)
+            return shuffle(base_channels(centre, self.base) + detail, self.scale)
         if is_traced():  # in one operator, at the price of a copy
             every = torch.arange(self.channels, device=centre.device).repeat_interleave(self.scale**2)
             return shuffle(detail + centre.index_select(1, every), self.scale)

@@ -15,12 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vsr.core.card import ModelCard
 from vsr.engines.temporal_residual import TemporalResidual
-from vsr.filters import BICUBIC, phase_kernel, shuffle
+from vsr.filters import base_channels, base_kernel, shuffle
 
 TEMPORAL_FEATURES = 24
 
@@ -51,7 +50,7 @@ class Espcn(nn.Module):
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
-        self.scale, self.channels = layout.scale, layout.channels
+        self.scale = layout.scale
         first, *rest = layout.middle
         layers: list[nn.Module] = [nn.Conv2d(layout.channels, first, 5, padding=2), nn.ReLU(inplace=True)]
         for before, after in zip(layout.middle, rest, strict=False):
@@ -69,8 +68,7 @@ class Espcn(nn.Module):
             if layout.frames > 1
             else None
         )
-        kernel = torch.from_numpy(phase_kernel(layout.scale, BICUBIC)).float()[:, None]
-        self.register_buffer("base", kernel.repeat(layout.channels, 1, 1, 1), persistent=False)
+        self.register_buffer("base", base_kernel(layout.scale, layout.channels), persistent=False)
 
     def forward(self, frames: Tensor, aligned: Tensor | None = None) -> Tensor:
         centre = frames[:, frames.shape[1] // 2]
@@ -82,8 +80,7 @@ class Espcn(nn.Module):
         residual = last(features)
         if self.temporal is not None and aligned is not None:
             residual = residual.to(centre.dtype) + self.temporal(aligned, features).to(centre.dtype)
-        padded = F.pad(centre, (2, 2, 2, 2), mode="replicate").to(memory_format=torch.channels_last)
-        base = F.conv2d(padded, self.base.to(centre.dtype), groups=self.channels)
+        base = base_channels(centre, self.base)
         return shuffle(base + residual.to(base.dtype), self.scale)
 
 

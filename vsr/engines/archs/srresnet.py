@@ -15,11 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vsr.core.card import ModelCard
-from vsr.filters import BICUBIC, phase_kernel, shuffle
+from vsr.filters import base_channels, base_kernel, shuffle
 
 _BLOCK = re.compile(r"body\.trunk\.(\d+)\.first\.weight")
 _STEPS = {1: (), 2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
@@ -104,16 +103,14 @@ class SrResNet(nn.Module):
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
-        self.scale, self.channels = layout.scale, layout.channels
+        self.scale = layout.scale
         self.body = Body(layout)
-        kernel = torch.from_numpy(phase_kernel(layout.scale, BICUBIC)).float()[:, None]
-        self.register_buffer("base", kernel.repeat(layout.channels, 1, 1, 1), persistent=False)
+        self.register_buffer("base", base_kernel(layout.scale, layout.channels), persistent=False)
 
     def forward(self, frames: Tensor) -> Tensor:
         centre = frames[:, frames.shape[1] // 2]
         residual: Tensor = self.body(centre.to(self.body.join.weight.dtype, memory_format=torch.channels_last))
-        padded = F.pad(centre, (2, 2, 2, 2), mode="replicate").to(memory_format=torch.channels_last)
-        base = shuffle(F.conv2d(padded, self.base.to(centre.dtype), groups=self.channels), self.scale)
+        base = shuffle(base_channels(centre, self.base), self.scale)
         return base + residual.to(base.dtype)
 
 
