@@ -82,6 +82,20 @@ class Crops:
         return Crop(lr=cut(example.lr, 1), hr=cut(example.hr, scale), aligned=aligned)
 
 
+class MixedCrops:
+    """Draws each batch from one of several `Crops`, by their shares: crops of several scales, for one network."""
+
+    def __init__(self, parts: Sequence[Crops], shares: Sequence[float]) -> None:
+        self._parts, self._shares = parts, shares
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self._parts)
+
+    def draw(self, count: int, rng: np.random.Generator) -> Crop:
+        """See `Crops.draw`."""
+        return self._parts[int(rng.choice(len(self._parts), p=self._shares))].draw(count, rng)
+
+
 def _on(example: Example, device: str) -> Example:
     aligned = None if example.aligned is None else example.aligned.to(device)
     return replace(example, lr=example.lr.to(device), hr=example.hr.to(device), aligned=aligned)

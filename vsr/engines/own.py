@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from torch import Tensor, nn
 
 from vsr.core.card import ModelCard
-from vsr.engines.archs import compact, espcn, srresnet
+from vsr.engines.archs import compact, espcn, sr3, srresnet
 
 L = TypeVar("L")
 
@@ -26,7 +26,7 @@ class _Arch(Protocol[L]):
 
 def recognise(name: str, state: Mapping[str, object]) -> tuple[ModelCard, nn.Module] | None:
     """Give the card (without a digest) and the network of a state, in single precision; None: it is none of ours."""
-    return _of(espcn, name, state) or _of(compact, name, state) or _of(srresnet, name, state)
+    return _of(espcn, name, state) or _of(compact, name, state) or _of(srresnet, name, state) or _of(sr3, name, state)
 
 
 def _of(arch: _Arch[L], name: str, state: Mapping[str, object]) -> tuple[ModelCard, nn.Module] | None:

@@ -15,10 +15,21 @@ class TemporalResidual(nn.Module):
     (N-1)*C*s² channels at low resolution. Every layer that they pass through is without bias, so that zero
     differences give exactly zero: a static shot, or one whose motion is not understood, is restored as the
     single-frame network restores it. A gate, which sees the centre's features and the size of the differences,
-    decides where they are trusted (they also hold noise and errors of the motion).
+    decides where they are trusted (they also hold noise and errors of the motion). out: channels of the result, where
+    it is not detail to be shuffled.
     """
 
-    def __init__(self, *, frames: int, channels: int, scale: int, context: int, features: int, depth: int = 2) -> None:
+    def __init__(
+        self,
+        *,
+        frames: int,
+        channels: int,
+        scale: int,
+        context: int,
+        features: int,
+        depth: int = 2,
+        out: int | None = None,
+    ) -> None:
         super().__init__()
         self.scale = scale
         self.enter = nn.Conv2d((frames - 1) * channels * scale**2, features, 3, padding=1, bias=False)
@@ -27,11 +38,11 @@ class TemporalResidual(nn.Module):
         for _ in range(depth):
             layers += [nn.Conv2d(features, features, 3, padding=1, bias=False), nn.PReLU(features)]
         self.chain = nn.Sequential(*layers)
-        self.leave = nn.Conv2d(features, channels * scale**2, 3, padding=1, bias=False)
+        self.leave = nn.Conv2d(features, out or channels * scale**2, 3, padding=1, bias=False)
         nn.init.zeros_(self.leave.weight)  # training starts from the single-frame network
 
     def forward(self, aligned: Tensor, context: Tensor) -> Tensor:
-        """Give (B, C*s², H, W) in the dtype of the weights; `context` is (B, features, H, W)."""
+        """Give (B, C*s² or `out`, H, W) in the dtype of the weights; `context` is (B, features, H, W)."""
         dtype = self.enter.weight.dtype
         planes = torch.cat(aligned.unbind(1), dim=1) if is_traced() else aligned.flatten(1, 2)
         folded = unshuffle(planes.to(dtype), self.scale)

@@ -264,7 +264,7 @@ def _validate(run: Run, board: Board | None) -> None:
     run.figures = figures
     _tell(run, board, {f"held out/{key}": value for key, value in figures.items()})
     if run.recipe.net.arch != "selffeat":
-        board.pictures(run.update, run.average, run.held, run.recipe.net.domain)
+        board.pictures(run.update, run.setup.shipped(run.average), run.held, run.recipe.net.domain)
     if figures[run.setup.key] > run.best:
         run.best = figures[run.setup.key]
         write_weights(run.folder / "best.safetensors", run.setup.shipped(run.average), header(run))

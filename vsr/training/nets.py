@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from vsr.core.card import ModelCard
 from vsr.core.errors import IncompatibleModel, SettingsError
 from vsr.engines import own, weights
-from vsr.engines.archs import compact, espcn, srresnet
+from vsr.engines.archs import compact, espcn, sr3, srresnet
 from vsr.engines.registry import choose
 from vsr.io.images import write_whole
 from vsr.training.recipe import NetRecipe, Recipe
 
-ARCHS = ("espcn", "compact", "srresnet")
+ARCHS = ("espcn", "compact", "srresnet", "sr3")
 
 
 def make_net(recipe: NetRecipe) -> nn.Module:
@@ -28,6 +28,19 @@ def make_net(recipe: NetRecipe) -> nn.Module:
         SettingsError: an arch that cannot be trained, or options that it does not have.
     """
     channels = 1 if recipe.domain == "y" else 3
+    if recipe.arch != "sr3" and (recipe.scales or recipe.blocks):
+        raise SettingsError(f"recipe: net.scales and net.blocks are for sr3, not for {recipe.arch}")
+    if recipe.arch == "sr3":
+        return sr3.Sr3(
+            sr3.Layout(
+                channels=channels,
+                width=recipe.features or 48,
+                blocks=recipe.blocks or 2,
+                middle=recipe.depth or 4,
+                frames=recipe.frames,
+                scales=tuple(dict.fromkeys((recipe.scale, *recipe.scales))),
+            )
+        )
     if recipe.arch == "espcn":
         if recipe.features or recipe.depth not in (0, 3, 4):
             raise SettingsError("recipe: espcn has no net.features, and a net.depth of 3 or 4 convolutions")

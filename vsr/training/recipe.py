@@ -30,7 +30,8 @@ CHECKOUT = Path(__file__).resolve().parents[2] / "recipes"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetRecipe:
-    """arch: espcn, compact, srresnet or selffeat. features, depth: 0 is the arch's own (espcn: depth 4 is the deeper).
+    """arch: espcn, compact, srresnet, sr3 or selffeat. features, depth: 0 is the arch's own (espcn: depth 4 is the
+    deeper; sr3: the middle blocks). blocks: sr3's at either end. scales: further ones that the same weights are for.
 
     init: weight file or model whose tensors the net starts from, where name and shape agree. freeze: those tensors
     stay as they are.
@@ -42,6 +43,8 @@ class NetRecipe:
     domain: Literal["y", "rgb"] = "y"
     features: int = 0
     depth: int = 0
+    blocks: int = 0
+    scales: tuple[int, ...] = ()
     init: str = ""
     freeze: bool = False
 
@@ -54,7 +57,8 @@ class DataRecipe:
     (none: every tenth by a digest of the name). sizes: copies of each picture at these sizes. draws: degraded copies
     of each where the degradation draws. motion: windows made from each photograph by smooth motion, where N > 1.
     reach: its greatest speed in HR pixels a frame. still: share of those windows that hardly move. clip_windows: at
-    most this many windows of each video. augment: mirror and transpose crops.
+    most this many windows of each video. augment: mirror and transpose crops. scale_share: of the
+    updates, is done at one of `net.scales`, on crops of as many HR pixels.
     """
 
     crop: int = 32
@@ -68,6 +72,7 @@ class DataRecipe:
     still: float = 0.2
     clip_windows: int = 12
     augment: bool = True
+    scale_share: float = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +85,15 @@ class LossRecipe:
     kind: str = "mse"
     discriminator: int = 64
     weights: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiffusionRecipe:
+    """Of sr3: see `training.diffusion.Plan`."""
+
+    start_share: float = 0.4
+    start_weight: float = 0.25
+    lowest: float = 0.15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +137,7 @@ class Recipe:
     data: DataRecipe = field(default_factory=DataRecipe)
     degrade: Degradation = field(default_factory=Degradation)
     loss: LossRecipe = field(default_factory=LossRecipe)
+    diffusion: DiffusionRecipe = field(default_factory=DiffusionRecipe)
     schedule: ScheduleRecipe = field(default_factory=ScheduleRecipe)
     run: RunRecipe = field(default_factory=RunRecipe)
 
@@ -131,6 +146,7 @@ _BLOCKS: Mapping[str, type] = {
     "net": NetRecipe,
     "data": DataRecipe,
     "loss": LossRecipe,
+    "diffusion": DiffusionRecipe,
     "schedule": ScheduleRecipe,
     "run": RunRecipe,
 }
@@ -139,6 +155,8 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
     "net.frames": (1, 31),
     "net.features": (0, 1024),
     "net.depth": (0, 128),
+    "net.blocks": (0, 64),
+    "net.scales": (2, 8),
     "data.crop": (8, 512),
     "data.batch": (1, 4096),
     "data.sizes": (0.01, 4),
@@ -147,7 +165,11 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
     "data.reach": (0, 64),
     "data.still": (0, 1),
     "data.clip_windows": (1, 10_000),
+    "data.scale_share": (0, 0.99),
     "loss.discriminator": (4, 1024),
+    "diffusion.start_share": (0.01, 0.99),
+    "diffusion.start_weight": (0, 100),
+    "diffusion.lowest": (0.01, 1.5),
     "schedule.updates": (0, 10**9),
     "schedule.minutes": (0, 10**5),
     "schedule.rate": (0, 1),

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from vsr.core.errors import SettingsError
 from vsr.core.frame import Domain
 from vsr.data.examples import Example, unit
+from vsr.engines.archs.sr3 import Sr3
 from vsr.evaluation import metrics, protocol
 from vsr.evaluation.features import Features, load_features
-from vsr.training import losses, selffeat
+from vsr.training import diffusion, losses, selffeat
 from vsr.training.adversarial import AdversarialTask, Discriminator
 from vsr.training.nets import make_net, start_from
 from vsr.training.recipe import Recipe
@@ -63,6 +64,9 @@ def make_setup(recipe: Recipe, *, device: str, vgg_weights: Path | None = None) 
             hint="Set net.freeze = false, or take more frames.",
         )
 
+    if isinstance(net, Sr3):
+        return _diffusion(net, recipe)
+
     def features() -> Features:
         return load_features(vgg_weights or "selffeat").to(device)
 
@@ -78,6 +82,23 @@ def make_setup(recipe: Recipe, *, device: str, vgg_weights: Path | None = None) 
         validate=lambda averaged, held: score(averaged, held, recipe.net.scale, recipe.net.domain),
         key="psnr_y",
         shipped=lambda averaged: averaged,
+    )
+
+
+def _diffusion(net: Sr3, recipe: Recipe) -> Setup:
+    told = recipe.diffusion
+
+    def shipped(averaged: nn.Module) -> Sr3:
+        assert isinstance(averaged, diffusion.Velocity)
+        return averaged.net
+
+    return Setup(
+        task=diffusion.DiffusionTask(
+            net, diffusion.Plan(start_share=told.start_share, start_weight=told.start_weight, lowest=told.lowest)
+        ),
+        validate=lambda averaged, held: diffusion.score(shipped(averaged), held, recipe.net.domain),
+        key="psnr_y",
+        shipped=shipped,
     )
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from vsr.core.errors import ChangedSinceStart, OutputError, OutputExists
-from vsr.data.crops import Crops
+from vsr.data.crops import Crops, MixedCrops
 from vsr.data.examples import Example
 from vsr.io.atomic import translate
 from vsr.training import checkpoint
@@ -38,7 +38,7 @@ class Run:
     nets: dict[str, nn.Module]  # as the accelerator runs them
     optimisers: dict[str, torch.optim.Optimizer]
     average: nn.Module
-    crops: Crops
+    crops: Crops | MixedCrops
     held: list[Example]
     material: str  # see `data.examples.digest_of`
     folder: Path

@@ -1,0 +1,70 @@
+"""Samplers of a diffusion that predicts velocity: pure functions of (net, noise, grid).
+
+The trigonometric flow of Lu and Song 2024 (arXiv 2410.11081, sec. 3): a residual x0 of unit variance and noise z mix as
+x_t = cos t * x0 + sin t * z, t in [0, pi/2]; the network predicts v = cos t * z - sin t * x0 (v-prediction: Salimans
+and Ho 2022, arXiv 2202.00512, app. D), from which both follow without division: x0 = cos t * x_t - sin t * v and
+z = sin t * x_t + cos t * v. At t = pi/2 the net is given zeros in place of x_t: what minimises its squared error there
+is -E[x0 | frames], so the first step is the regression, free of noise and of the seed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+START = math.pi / 2
+_HIGHEST, _LOWEST = 1.2, 0.4  # of the steps after the first: below it the net has little left to decide
+_SECOND_OF_TWO = 0.8
+
+# net(x, t) -> v; x (B, C, H, W) is None at START.
+Velocity = Callable[[Tensor | None, float], Tensor]
+
+
+def grid(steps: int) -> tuple[float, ...]:
+    """Give the times of so many network calls, falling from pi/2: 1.2 to 0.4 evenly after the first.
+
+    Raises:
+        ValueError: fewer than one.
+    """
+    if steps < 1:
+        raise ValueError(f"a sampler takes at least one step, got {steps}")
+    if steps <= 2:
+        return (START, _SECOND_OF_TWO)[:steps]
+    apart = (_HIGHEST - _LOWEST) / (steps - 2)
+    return (START, *(_HIGHEST - k * apart for k in range(steps - 1)))
+
+
+def sample(net: Velocity, noise: Callable[[], Tensor], times: Sequence[float]) -> Iterator[Tensor]:
+    """Yield the estimate of x0 after each step: first the regression, last the sample.
+
+    Deterministic steps along the flow's ordinary differential equation (DDIM: Song et al. 2021, arXiv 2010.02502,
+    eq. 12 with sigma = 0): from t to s, x_s = cos s * x0 + sin s * z with the estimates at t. The noise enters once,
+    between the first step and the second; nothing else is random. noise: gives (B, C, H, W), asked for only then.
+    times: falling from START.
+    """
+    assert times[0] == START
+    estimate = -net(None, START)
+    yield estimate
+    drawn = noise() if len(times) > 1 else None
+    for time in times[1:]:
+        assert drawn is not None
+        noisy = (estimate * math.cos(time)).add_(drawn, alpha=math.sin(time))
+        velocity = net(noisy, time)
+        estimate = (noisy * math.cos(time)).sub_(velocity, alpha=math.sin(time))
+        drawn = noisy.mul_(math.sin(time)).add_(velocity, alpha=math.cos(time))
+        yield estimate
+
+
+def mixed(residual: Tensor, noise: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
+    """Give x_t and v of residuals (B, C, H, W) at times (B,): what training shows, and what it asks for.
+
+    Where the time is START the noisy picture is zeros.
+    """
+    c, s = (part.reshape(-1, 1, 1, 1) for part in (time.cos(), time.sin()))
+    is_start = (time >= START - 1e-6).reshape(-1, 1, 1, 1)
+    noisy = torch.where(is_start, torch.zeros_like(residual), c * residual + s * noise)
+    velocity = torch.where(is_start, -residual, c * noise - s * residual)
+    return noisy, velocity

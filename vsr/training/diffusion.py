@@ -1,0 +1,127 @@
+"""The task of sr3: velocities of a residual's diffusion, at times drawn for each sample, a share of them the start."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vsr.core.frame import Domain
+from vsr.data.examples import Example, unit
+from vsr.engines import diffusion, noise
+from vsr.engines.archs.sr3 import GRID, Sr3
+from vsr.evaluation import metrics, protocol
+from vsr.filters import BICUBIC, resize
+from vsr.training.task import Apply, TrainBatch
+
+SAMPLED = 8  # held-out examples that the sampler is tried on
+STEPS = 4
+_FLOOR = 3e-3  # of a squared error in units of the residual's variance: about 50 dB at x4, as losses.psnr has it
+_PICTURE = (1, 2, 3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """start_share: of each batch, is shown zeros at the start of the flow, and so learns the regression.
+
+    start_weight: of the logarithm of its error (smooth crops, whose errors are small, count as much as others).
+    lowest: the rest is drawn evenly between it and the start; samplers do not go below.
+    """
+
+    start_share: float = 0.4
+    start_weight: float = 0.25
+    lowest: float = 0.15
+
+
+class Velocity(nn.Module):
+    """Sr3 as training calls it: noisy residuals, times and pictures -> v, (B, C, H, W) float32."""
+
+    def __init__(self, net: Sr3) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, noisy: Tensor, time: Tensor, base: Tensor, aligned: Tensor | None, scale: int) -> Tensor:
+        context = self.net.context(base, aligned, self.net.deviation(scale))
+        return self.net.velocity(noisy, time, context, scale).float()
+
+
+class DiffusionTask:
+    """Trains sr3. Loss: the mean of |F - v|², and at the start of the flow its logarithm for each sample."""
+
+    def __init__(self, net: Sr3, plan: Plan) -> None:
+        self._net, self._plan = net, plan
+        self.nets: dict[str, nn.Module] = {"generator": Velocity(net)}
+
+    def update(self, batch: TrainBatch, apply: Apply) -> dict[str, Tensor]:
+        """See `Task.update`; logs the two parts of the loss, in units of the residual's variance."""
+        height, width = batch.hr.shape[-2:]
+        scale = width // batch.frames.shape[-1]
+        base = resize(batch.frames[:, batch.frames.shape[1] // 2], height, width, BICUBIC)
+        residual = (batch.hr - base) * (2 / self._net.deviation(scale))
+        count = len(residual)
+        started = max(1, round(self._plan.start_share * count))
+        times = torch.empty(count, device=residual.device).uniform_(self._plan.lowest, diffusion.START)
+        times[:started] = diffusion.START
+        noisy, wanted = diffusion.mixed(residual, torch.randn_like(residual), times)
+        found = self.nets["generator"](noisy, times, base, batch.aligned, scale)
+        errors = (found - wanted).square().mean(dim=_PICTURE)
+        starts, rest = errors[:started], errors[started:]
+        loss = (self._plan.start_weight * (starts + _FLOOR).log().sum() + rest.sum()) / count
+        apply("generator", loss)
+        return {"loss": loss.detach(), "start": starts.detach().mean(), "flow": rest.detach().mean()}
+
+
+@torch.no_grad()
+def score(net: Sr3, held: Sequence[Example], domain: Domain) -> dict[str, float]:
+    """Give PSNR and SSIM of luma after one step, and after four PSNR and detail (Laplacian energy against HR's).
+
+    The sampler is tried on the first `SAMPLED` examples, with a fixed seed.
+    """
+    values: dict[str, list[float]] = {"psnr_y": [], "ssim_y": [], "psnr_y_4": [], "detail_4": []}
+    for number, example in enumerate(held):
+        first, last = restored(net, example, domain, steps=STEPS if number < SAMPLED else 1)
+        hr, one, four = (_inside(picture, net.scale) for picture in (example.hr.cpu().double(), first, last))
+        values["psnr_y"].append(metrics.psnr(hr, one))
+        values["ssim_y"].append(metrics.ssim(hr, one))
+        if number < SAMPLED:
+            values["psnr_y_4"].append(metrics.psnr(hr, four))
+            values["detail_4"].append(metrics.detail(four, hr) or 0.0)
+    return {key: math.fsum(every) / len(every) for key, every in values.items()}
+
+
+def restored(net: Sr3, example: Example, domain: Domain, *, steps: int) -> tuple[Tensor, Tensor]:
+    """Give the luma or RGB codes (C, s*h, s*w) of an example after the first step and after the last, rounded."""
+    device = next(net.parameters()).device
+    lr = unit(example.lr, domain)[None, None].to(device)
+    height, width = example.hr.shape[-2:]
+    below, right = (-size % GRID for size in (height, width))
+    padded = nn.functional.pad(lr[0], (0, -(-right // net.scale), 0, -(-below // net.scale)), mode="replicate")[None]
+    base = net.enlarged(padded)
+    base = base[..., : height + below, : width + right]
+    aligned = None if example.aligned is None else example.aligned[None].float().to(device)
+    if aligned is not None:
+        aligned = nn.functional.pad(aligned, (0, right, 0, below, 0, 0))
+    deviation = net.deviation(net.scale)
+    context = net.context(base, aligned, deviation)
+
+    def velocity(noisy: Tensor | None, time: float) -> Tensor:
+        return net.velocity(noisy, torch.full((1,), time, device=device), context)
+
+    def drawn() -> Tensor:
+        return noise.field(0, base.shape[-2], base.shape[-1], base.shape[1], device=device)[None]
+
+    every = list(diffusion.sample(velocity, drawn, diffusion.grid(steps)))
+    peak, black = (219, 16) if domain == "y" else (255, 0)
+    first, last = (
+        protocol.rounded((base + deviation / 2 * x0)[0, :, :height, :width].cpu().double() * peak + black)
+        for x0 in (every[0], every[-1])
+    )
+    return first, last
+
+
+def _inside(codes: Tensor, scale: int) -> Tensor:
+    luma = codes[0] if len(codes) == 1 else protocol.luma(codes)
+    return protocol.inside(luma, scale)
