@@ -59,9 +59,14 @@ def export(model: str, format_: str, out: Path | None, scale: int | None, overwr
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--name", help="What to call it. Default: the file's name.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The JSON file that an SR3 checkpoint (..._gen.pth) was trained with: it does not say all of itself.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace your model of this name.")
 @json_flag("the card")
-def import_(file: Path, name: str | None, overwrite: bool, as_json: bool) -> None:
+def import_(file: Path, name: str | None, config: Path | None, overwrite: bool, as_json: bool) -> None:
     """Find out what FILE is, and keep it among your models: `--model NAME` runs it from then on.
 
     Checkpoints (.pth, .pt, .ckpt, .bin, .safetensors) of vsr's own networks and of the architectures that spandrel
@@ -70,11 +75,12 @@ def import_(file: Path, name: str | None, overwrite: bool, as_json: bool) -> Non
 
     \b
     vsr models import RealESRGAN_x4plus.pth --name realesrgan
+    vsr models import I200000_E110_gen.pth --config sr3_frames_16_128.json --name sr3-upstream
     """
     from vsr.commands.tables import show_facts
     from vsr.jobs.exchange import import_model
 
-    done = import_model(file, name, overwrite=overwrite)
+    done = import_model(file, name, config=config, overwrite=overwrite)
     if as_json:
         click.echo(json_line(done.card))
         return

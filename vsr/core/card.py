@@ -29,7 +29,8 @@ class ModelCard:
     scale: integer output / input ratio; None for an engine of any scale. frames: N pictures in a window (odd; the
     centre one is restored). halo: reach of one output pixel in low-resolution pixels; tiles that overlap by it are
     exact where `tiling` is `exact`. divisor: width and height must be multiples of it (the runner pads).
-    dtypes: precisions whose result is right, besides fp32 which always is. digest: sha256 of the weight file.
+    dtypes: precisions whose result is right, besides fp32 which always is. digest: sha256 of the weight file. weights:
+    the file's name without suffix where several cards share one (one network, several scales); empty: the id.
     """
 
     id: str  # "espcn-x2"
@@ -46,6 +47,7 @@ class ModelCard:
     dtypes: tuple[Precision, ...] = ("fp32",)
     parameters: int = 0
     digest: str = ""
+    weights: str = ""
     licence: str = ""
     training: str = ""
     description: str = ""

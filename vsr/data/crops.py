@@ -16,11 +16,20 @@ from vsr.data.examples import Example, unit
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Crop:
-    """One batch: lr (B, C, h, w), hr (B, C, s*h, s*w) and aligned (B, N-1, C, s*h, s*w), black 0 and white 1."""
+    """One batch: lr (B, C, h, w), hr (B, C, s*h, s*w) and aligned (B, N-1, C, s*h, s*w), black 0 and white 1.
+
+    window: (B, N, C, h, w), where the network reads the frames of a window as they are.
+    """
 
     lr: Tensor
     hr: Tensor
     aligned: Tensor | None
+    window: Tensor | None = None
+
+    @property
+    def frames(self) -> Tensor:
+        """What the network reads, (B, N, C, h, w): the whole window, or the centre alone."""
+        return self.lr[:, None] if self.window is None else self.window
 
 
 class Crops:
@@ -58,10 +67,12 @@ class Crops:
         """Draw a batch; what is drawn depends on the generator's state alone."""
         cut = [self._one(int(index), rng) for index in rng.choice(len(self._examples), count, p=self._share)]
         aligned = [crop.aligned for crop in cut if crop.aligned is not None]
+        windows = [crop.window for crop in cut if crop.window is not None]
         return Crop(
             lr=unit(torch.stack([crop.lr for crop in cut]), self._domain),
             hr=unit(torch.stack([crop.hr for crop in cut]), self._domain),
             aligned=torch.stack(aligned).float() if aligned else None,
+            window=unit(torch.stack(windows), self._domain) if windows else None,
         )
 
     def _one(self, index: int, rng: np.random.Generator) -> Crop:
@@ -79,7 +90,8 @@ class Crops:
             return part.transpose(-1, -2) if flips[2] else part
 
         aligned = None if example.aligned is None else cut(example.aligned, scale)
-        return Crop(lr=cut(example.lr, 1), hr=cut(example.hr, scale), aligned=aligned)
+        window = None if example.window is None else cut(example.window, 1)
+        return Crop(lr=cut(example.lr, 1), hr=cut(example.hr, scale), aligned=aligned, window=window)
 
 
 class MixedCrops:
@@ -98,7 +110,8 @@ class MixedCrops:
 
 def _on(example: Example, device: str) -> Example:
     aligned = None if example.aligned is None else example.aligned.to(device)
-    return replace(example, lr=example.lr.to(device), hr=example.hr.to(device), aligned=aligned)
+    window = None if example.window is None else example.window.to(device)
+    return replace(example, lr=example.lr.to(device), hr=example.hr.to(device), aligned=aligned, window=window)
 
 
 def middle(example: Example, *, scale: int, side: int) -> Example:
@@ -110,4 +123,5 @@ def middle(example: Example, *, scale: int, side: int) -> Example:
         return planes[..., y * times : (y + height) * times, x * times : (x + width) * times]
 
     aligned = None if example.aligned is None else cut(example.aligned, scale)
-    return replace(example, lr=cut(example.lr, 1), hr=cut(example.hr, scale), aligned=aligned)
+    window = None if example.window is None else cut(example.window, 1)
+    return replace(example, lr=cut(example.lr, 1), hr=cut(example.hr, scale), aligned=aligned, window=window)

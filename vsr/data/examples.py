@@ -10,6 +10,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -27,22 +28,30 @@ from vsr.temporal.align import differences
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Example:
-    """lr: (C, h, w) and hr: (C, s*h, s*w), codes, uint8. aligned: (N-1, C, s*h, s*w) float16, black 0 and white 1."""
+    """lr: (C, h, w) and hr: (C, s*h, s*w), codes, uint8. aligned: (N-1, C, s*h, s*w) float16, black 0 and white 1.
+
+    window: (N, C, h, w) codes, uint8, oldest first, where the network reads the frames as they are.
+    """
 
     name: str
     lr: Tensor
     hr: Tensor
     aligned: Tensor | None = None
+    window: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExampleSpec:
-    """How items become examples. frames: N of a window; the rest as in `training.recipe.DataRecipe`."""
+    """How items become examples. frames: N of a window; the rest as in `training.recipe.DataRecipe`.
+
+    alignment: `grid` gives the aligned neighbours' differences, `none` the LR frames of the window as they are.
+    """
 
     scale: int
     domain: Domain
     degradation: Degradation
     frames: int = 1
+    alignment: Literal["none", "grid"] = "grid"
     sizes: tuple[float, ...] = (1.0,)
     draws: int = 1
     motion: int = 1
@@ -98,6 +107,8 @@ def digest_of(examples: Iterable[Example]) -> str:
     for example in examples:
         digest.update(os.fsencode(f"{example.name} {tuple(example.lr.shape)} {tuple(example.hr.shape)} "))
         digest.update(example.lr.numpy().tobytes())
+        if example.window is not None:
+            digest.update(example.window.numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -168,11 +179,13 @@ def _made(name: str, window: Codes, spec: ExampleSpec, rng: np.random.Generator)
 
 def _example(name: str, lr: Codes, hr: Codes, spec: ExampleSpec) -> Example:
     center = spec.frames // 2
-    aligned = None
+    aligned = window = None
     if spec.frames > 1:
-        frames = unit(torch.stack([_planes(picture) for picture in lr]), spec.domain)
-        aligned = differences(frames, scale=spec.scale).half()
-    return Example(name=name, lr=_planes(lr[center]), hr=_planes(hr[center]), aligned=aligned)
+        window = torch.stack([_planes(picture) for picture in lr])
+        if spec.alignment == "grid":
+            aligned = differences(unit(window, spec.domain), scale=spec.scale).half()
+            window = None
+    return Example(name=name, lr=_planes(lr[center]), hr=_planes(hr[center]), aligned=aligned, window=window)
 
 
 def _planes(picture: NDArray[np.uint8]) -> Tensor:

@@ -22,7 +22,7 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "alignment": get_args(Alignment),
     "tiling": get_args(Tiling),
 }
-_STRINGS = ("id", "family", "arch", "digest", "licence", "training", "description")
+_STRINGS = ("id", "family", "arch", "digest", "weights", "licence", "training", "description")
 _NUMBERS = {"scale": 1, "frames": 1, "divisor": 1, "minimum": 1, "halo": 0, "parameters": 0}  # and their least value
 _KEYS = tuple(field.name for field in dataclasses.fields(ModelCard))
 _REQUIRED = ("id", "family", "arch", "domain")
@@ -116,6 +116,7 @@ def _card(table: Mapping[str, object]) -> ModelCard:
         dtypes=_dtypes(table.get("dtypes", ["fp32"])),
         parameters=numbers.get("parameters", 0),
         digest=text.get("digest", ""),
+        weights=text.get("weights", ""),
         licence=text.get("licence", ""),
         training=text.get("training", ""),
         description=text.get("description", ""),

@@ -21,8 +21,10 @@ from torch import Tensor, nn
 
 from vsr.core.card import ModelCard
 from vsr.core.errors import IncompatibleModel
-from vsr.engines import cards, files, weights
+from vsr.engines import cards, files, own, weights
+from vsr.engines.archs.sr3_classic import Sr3Classic
 from vsr.engines.base import Batch, Key
+from vsr.engines.classic_engine import enlarged
 from vsr.engines.onnx_graph import CARD_KEY, EXTRA_HINT, read_graph
 from vsr.engines.registry import open_network
 
@@ -78,6 +80,10 @@ def export(model: str, *, format: Format = "onnx", scale: int | None = None) -> 
     """
     card, net = open_network(model, scale=scale)
     net = net.eval().requires_grad_(False)
+    if isinstance(net, Sr3Classic) and format != "safetensors":
+        raise IncompatibleModel(
+            f"{card.id} is no network that gives a picture in one call: it is sampled", hint="Use --format safetensors."
+        )
     write = {"onnx": _onnx, "safetensors": _safetensors, "torchscript": _torchscript}[format]
     content, run = write(net, card)
     error = _largest_error(run, lambda frames, aligned: _call(net, frames, aligned), card)
@@ -103,28 +109,51 @@ def export(model: str, *, format: Format = "onnx", scale: int | None = None) -> 
     )
 
 
-def adopt(path: Path, name: str) -> Imported:
+def adopt(path: Path, name: str, *, config: Path | None = None) -> Imported:
     """Make a model of a weight file: what it is, is found out; safetensors are written of checkpoints.
 
-    Whole graphs (.onnx with its external weights put in, .pb) stay what they are.
+    Whole graphs (.onnx with its external weights put in, .pb) stay what they are. config: the JSON file of an SR3
+    checkpoint, which does not say all of itself.
 
     Raises:
         WeightsMissing, WeightsCorrupt, UnsafeWeights, IncompatibleModel: see `files.inspect`.
+        ModelError: a config that cannot be read. IncompatibleModel: one that does not fit, or is not needed.
     """
     suffix = path.suffix.lower()
-    if suffix in weights.GRAPHS:
+    if config is not None:
+        card, content = _configured(path, config)
+        suffix = ".safetensors"
+    elif suffix in weights.GRAPHS:
         card = files.inspect(path)
         content = read_graph(path).content if suffix == ".onnx" else weights.read(path)
     else:
         card, net = files.network(path)
         card = _with_history(card, path)
-        content, run = _safetensors(net.eval(), card)
-        error = _largest_error(run, lambda frames, aligned: _call(net, frames, aligned), card)
-        if error != 0:
-            raise IncompatibleModel(f"{path} as safetensors gives other pictures (by {error:.2g}): not imported")
+        content = _checked(path, net.eval(), card)
         suffix = ".safetensors"
     card = replace(card, id=name, family=name, digest=weights.digest_of(content), licence=card.licence or "unknown")
     return Imported(content=content, suffix=suffix, card=card)
+
+
+def _configured(path: Path, config: Path) -> tuple[ModelCard, bytes]:
+    """Give the card and the weight file of an SR3 checkpoint and its config."""
+    if path.suffix.lower() in weights.GRAPHS:
+        raise IncompatibleModel(f"{path} is a whole graph, which needs no config", hint="Leave out --config.")
+    card, net = own.configured(path, weights.unwrapped(weights.load(path).state), config)
+    return card, _checked(path, net, card)
+
+
+def _checked(path: Path, net: nn.Module, card: ModelCard) -> bytes:
+    """Give a network as safetensors, which were read back and give the same pictures.
+
+    Raises:
+        IncompatibleModel: they do not.
+    """
+    content, run = _safetensors(net, card)
+    error = _largest_error(run, lambda frames, aligned: _call(net, frames, aligned), card)
+    if error != 0:
+        raise IncompatibleModel(f"{path} as safetensors gives other pictures (by {error:.2g}): not imported")
+    return content
 
 
 def _with_history(card: ModelCard, path: Path) -> ModelCard:
@@ -276,9 +305,20 @@ def _largest_error(made: Run, original: Run, card: ModelCard) -> float:
 
 
 def _call(net: nn.Module, frames: Tensor, aligned: Tensor | None) -> Tensor:
+    if isinstance(net, Sr3Classic):
+        return _prediction(net, frames)
     result = net(frames) if aligned is None else net(frames, aligned)
     assert isinstance(result, Tensor)
     return result
+
+
+def _prediction(net: Sr3Classic, frames: Tensor) -> Tensor:
+    """Give what a network that is sampled says of a corner: one of its calls, which is all that weights can change."""
+    side, at = net.layout.divisor, 3 * (net.layout.frames // 2)
+    condition = enlarged(frames[..., :side, :side], net.layout.scale)[..., :side, :side]
+    x = torch.cat((condition, condition[:, at : at + 3]), dim=1)
+    found: Tensor = net(x, torch.full((len(frames), 1), 0.5))
+    return found
 
 
 def _example(card: ModelCard, trial: tuple[int, int, int]) -> tuple[Tensor, Tensor | None]:

@@ -9,11 +9,11 @@ from torch import nn
 
 from vsr.core.card import ModelCard, Precision
 from vsr.core.errors import IncompatibleModel
+from vsr.core.sampling import Sampling
 from vsr.engines import own, weights
 from vsr.engines.base import Engine
-from vsr.engines.cuda import graphed
-from vsr.engines.net import NetEngine
 from vsr.engines.onnx_graph import read_graph
+from vsr.engines.opening import engine_of
 from vsr.engines.tiling import Tiled
 
 
@@ -29,19 +29,41 @@ def inspect(path: Path) -> ModelCard:
     return network(path)[0]
 
 
-def open_file(path: Path, *, device: str = "cpu", precision: Precision = "fp32") -> Engine:
-    """Open a weight file as an engine, in a precision of its card.
+def inspect_all(path: Path) -> tuple[ModelCard, ...]:
+    """Give the cards of a weight file, one for each scale that its network was trained for.
+
+    Raises:
+        As `inspect`.
+    """
+    first = inspect(path)
+    if first.arch != "sr3":
+        return (first,)
+    from vsr.engines.archs.sr3 import cards, recognise
+
+    layout = recognise(weights.unwrapped(weights.load(path).state))
+    assert layout is not None, "inspected"
+    every = cards(first.id, layout)
+    return tuple(replace(card, parameters=first.parameters, digest=first.digest) for card in every)
+
+
+def open_file(
+    path: Path,
+    *,
+    scale: int | None = None,
+    device: str = "cpu",
+    precision: Precision = "fp32",
+    sampling: Sampling | None = None,
+) -> Engine:
+    """Open a weight file as an engine, in a precision of its card; scale None: the first that it was trained for.
 
     Raises:
         As `inspect`.
     """
     if path.suffix.lower() in weights.GRAPHS:
         return open_graph(path, device=device)
-    card, net = network(path)
+    card, net = network(path, scale=scale)
     assert card.scale is not None
-    body = getattr(net, "body", None)  # as every network of ours and spandrel's wrapper name it
-    engine = NetEngine(net, card=card, scale=card.scale, body=body, device=device, precision=precision)
-    return graphed(engine, device)
+    return engine_of(net, card=card, scale=card.scale, device=device, precision=precision, sampling=sampling)
 
 
 def open_graph(path: Path, *, card: ModelCard | None = None, device: str = "cpu") -> Engine:
@@ -89,8 +111,8 @@ def _graph(path: Path, card: ModelCard | None = None) -> tuple[ModelCard, bytes]
 _measured: dict[tuple[str, str], ModelCard] = {}  # cards of ONNX files by name and digest
 
 
-def network(path: Path) -> tuple[ModelCard, nn.Module]:
-    """Give the card and the network of a weight file, in single precision on the CPU.
+def network(path: Path, *, scale: int | None = None) -> tuple[ModelCard, nn.Module]:
+    """Give the card and the network of a weight file, in single precision on the CPU; scale: one of its own.
 
     Raises:
         As `inspect`.
@@ -101,7 +123,7 @@ def network(path: Path) -> tuple[ModelCard, nn.Module]:
         )
     found = weights.load(path)
     state = weights.unwrapped(found.state)
-    recognised = own.recognise(path.stem, state)
+    recognised = own.recognise(path.stem, state, scale=scale)
     if recognised is not None:
         card, net = recognised
         return replace(card, digest=found.digest), net

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from vsr.core.card import ModelCard, Precision
 from vsr.core.errors import IncompatibleModel, UnknownModel
+from vsr.core.sampling import Sampling
 from vsr.engines import weights
 from vsr.engines.cards import read_card
 from vsr.engines.weights import user_folder
@@ -96,11 +97,17 @@ def model_scale_for(model: str | None, wanted: float) -> int:
 
 
 def open_engine(
-    reference: str, *, scale: int, device: str = "cpu", precision: Precision = "fp32", frames: int | None = None
+    reference: str,
+    *,
+    scale: int,
+    device: str = "cpu",
+    precision: Precision = "fp32",
+    frames: int | None = None,
+    sampling: Sampling | None = None,
 ) -> Engine:
     """Open a chosen model on a device (`cpu`, `cuda:0`), in a precision of its card.
 
-    The caller closes it. On CUDA the kernels of a shape are recorded and replayed.
+    The caller closes it. On CUDA the kernels of a shape are recorded and replayed. sampling: of a diffusion model.
 
     Raises:
         UnknownModel, IncompatibleModel, WeightsMissing, WeightsCorrupt, UnsafeWeights: see `choose`.
@@ -114,8 +121,10 @@ def open_engine(
     if choice.reference != choice.card.id:
         from vsr.engines.files import open_file
 
-        return open_file(Path(choice.reference), device=device, precision=precision)
-    return _open_card(choice.card, scale=choice.scale, device=device, precision=precision)
+        return open_file(
+            Path(choice.reference), scale=choice.scale, device=device, precision=precision, sampling=sampling
+        )
+    return _open_card(choice.card, scale=choice.scale, device=device, precision=precision, sampling=sampling)
 
 
 def open_network(model: str, *, scale: int | None = None) -> tuple[ModelCard, nn.Module]:
@@ -132,13 +141,12 @@ def open_network(model: str, *, scale: int | None = None) -> tuple[ModelCard, nn
     if is_file:
         from vsr.engines.files import network
 
-        return network(Path(choice.reference))
+        return network(Path(choice.reference), scale=choice.scale)
     return replace(choice.card, scale=choice.scale), _build(choice.card, choice.scale)
 
 
-def _open_card(card: ModelCard, *, scale: int, device: str, precision: Precision) -> Engine:
-    from vsr.engines.cuda import graphed
-    from vsr.engines.net import NetEngine
+def _open_card(card: ModelCard, *, scale: int, device: str, precision: Precision, sampling: Sampling | None) -> Engine:
+    from vsr.engines.opening import engine_of
 
     path = weights.find(card) if card.digest else None
     if path is not None and path.suffix.lower() in weights.GRAPHS:
@@ -146,8 +154,7 @@ def _open_card(card: ModelCard, *, scale: int, device: str, precision: Precision
 
         return open_graph(path, card=card, device=device)
     net = _build(card, scale)
-    body = getattr(net, "body", None)
-    return graphed(NetEngine(net, card=card, scale=scale, body=body, device=device, precision=precision), device)
+    return engine_of(net, card=card, scale=scale, device=device, precision=precision, sampling=sampling)
 
 
 def _build(card: ModelCard, scale: int) -> nn.Module:
@@ -183,9 +190,9 @@ def _candidates(model: str | None, frames: int | None = None) -> tuple[tuple[Mod
         if existing is None:
             raise _unknown(model, cards)
         path = existing
-    from vsr.engines.files import inspect
+    from vsr.engines.files import inspect_all
 
-    return (inspect(path),), str(path.absolute())
+    return inspect_all(path), str(path.absolute())
 
 
 def _default(frames: int | None) -> tuple[ModelCard, ...]:
@@ -200,7 +207,9 @@ def _default(frames: int | None) -> tuple[ModelCard, ...]:
 
 
 def _is_ready(card: ModelCard) -> bool:
-    return not card.digest or any((folder / f"{card.id}.safetensors").is_file() for folder in weights.folders())
+    return not card.digest or any(
+        (folder / f"{card.weights or card.id}.safetensors").is_file() for folder in weights.folders()
+    )
 
 
 def _offered(cards: tuple[ModelCard, ...]) -> list[int] | None:

@@ -12,25 +12,25 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast, get_args
+from typing import TypeVar, cast, get_args
 
 import torch
 from torch import Tensor
 
 from vsr.core.errors import IncompatibleModel, ModelError
 from vsr.engines import schedules
-from vsr.engines.archs.sr3_classic import Layout, structure
+from vsr.engines.archs.sr3_classic import Layout, Sr3Classic, structure
 from vsr.engines.schedules import ScheduleName
+
+T = TypeVar("T")
 
 # A string, or a comment to the end of its line: whichever begins first.
 _STRING_OR_COMMENT = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*')
 _PREFIXES = ("module.", "denoise_fn.")
-_SCHEDULE = (
-    "betas alphas_cumprod alphas_cumprod_prev sqrt_alphas_cumprod sqrt_one_minus_alphas_cumprod "
-    "log_one_minus_alphas_cumprod sqrt_recip_alphas_cumprod sqrt_recipm1_alphas_cumprod posterior_variance "
-    "posterior_log_variance_clipped posterior_mean_coef1 posterior_mean_coef2"
-).split()
-_CONFIG_HINT = "Name its config: vsr models import FILE --config CONFIG.json."
+_FIT_HINT = "Give the config that the model was trained with."
+_DDPM_HINT = "It is told the step's number, not the noise level: another network."
+_MOST_STEPS = 100_000
+_ENDLESS = ("cosine", "jsd")  # they have no ends; what a config says of them is not looked at
 # What the published configs are called, by the shapes of their networks.
 _PUBLISHED: Mapping[str, Layout] = {
     "sr_sr3_16_128.json (16 -> 128 pixels)": Layout(),
@@ -75,7 +75,9 @@ class UpstreamConfig:
 
 def is_upstream(state: Mapping[str, object]) -> bool:
     """Whether a file's content is of that implementation: a checkpoint, or the state of its optimizer."""
-    return _is_optimizer(state) or any("denoise_fn." in key for key in state)
+    return "norm_groups" not in state and (
+        _is_optimizer(state) or any("denoise_fn." in key or key == "noise_level_mlp.1.weight" for key in state)
+    )
 
 
 def read_config(path: Path) -> UpstreamConfig:
@@ -97,10 +99,10 @@ def read_config(path: Path) -> UpstreamConfig:
         if kind == "sr3":
             return _config(table)
     except ValueError as error:
-        raise ModelError(f"config {path}: {error}", hint="Give the config that the model was trained with.") from error
+        raise ModelError(f"config {path}: {error}", hint=_FIT_HINT) from error
     raise IncompatibleModel(
         f"config {path} is of a {kind!r} network (model.which_model_G): vsr imports sr3",
-        hint="It is told the step's number, not the noise level: another network." if kind == "ddpm" else None,
+        hint=_DDPM_HINT if kind == "ddpm" else None,
     )
 
 
@@ -109,8 +111,8 @@ def without_comments(text: str) -> str:
     return _STRING_OR_COMMENT.sub(lambda match: match[0] if match[0].startswith('"') else "", text)
 
 
-def adopted(path: Path, state: Mapping[str, object], config: Path | None) -> tuple[dict[str, Tensor], Layout]:
-    """Give a checkpoint's state as `sr3_classic` names it, without its facts but `betas`, and the layout.
+def network(name: str, state: Mapping[str, object], config: Path | None) -> Sr3Classic:
+    """Build the network of a checkpoint, which is called `name` in what is said of it.
 
     The betas are those of the config's training schedule, rebuilt in float64: what the network was trained with, also
     if the config samples with fewer. A config without schedules leaves those in the file.
@@ -119,17 +121,17 @@ def adopted(path: Path, state: Mapping[str, object], config: Path | None) -> tup
         ModelError: see `read_config`.
         IncompatibleModel: no checkpoint of this network, no config, or one that does not fit it.
     """
-    weights = _weights(path, state)
+    weights = _weights(name, state)
     found = structure({key: tuple(value.shape) for key, value in weights.items()})
     if found is None:
         raise IncompatibleModel(
-            f"{path} has the names of an SR3 checkpoint, but not its shapes: {len(weights)} tensors",
+            f"{name} has the names of an SR3 checkpoint, but not its shapes: {len(weights)} tensors",
             hint="The file may be incomplete, or of a changed network.",
         )
     if config is None:
-        raise _without_config(path, found)
+        raise _without_config(name, found)
     said = read_config(config)
-    _check(path, config, said, found)
+    _check(name, config, said, found)
     try:
         layout = replace(
             found,
@@ -139,25 +141,26 @@ def adopted(path: Path, state: Mapping[str, object], config: Path | None) -> tup
             dropout=said.dropout,
         )
     except ValueError as error:
-        raise IncompatibleModel(f"config {config} does not fit {path}: {error}") from error
-    return {**weights, "betas": _betas(path, config, said, state)}, layout
+        raise IncompatibleModel(f"config {config} does not fit {name}: {error}") from error
+    net = Sr3Classic(layout, _betas(name, config, said, state))
+    net.load_state_dict({**{key: value for key, value in net.state_dict().items() if key not in weights}, **weights})
+    return net
 
 
-def _weights(path: Path, state: Mapping[str, object]) -> dict[str, Tensor]:
-    """Give the network's own tensors, prefixes taken off."""
+def _weights(name: str, state: Mapping[str, object]) -> dict[str, Tensor]:
+    """Give the network's own tensors, prefixes taken off; the arrays of the schedule belong to no layer."""
     if _is_optimizer(state):
-        likely = path.name.replace("_opt.", "_gen.")
-        other = f": {likely}" if likely != path.name else ""
+        likely = name.replace("_opt", "_gen")
         raise IncompatibleModel(
-            f"{path} holds the state of an optimizer, not a network", hint=f"Take the file beside it{other}."
+            f"{name} holds the state of an optimizer, not a network",
+            hint=f"Take the file beside it{f': {likely}' if likely != name else ''}.",
         )
     bare = {_bare(key): value for key, value in state.items() if isinstance(value, Tensor)}
     if any(key.startswith("time_mlp.") for key in bare):
         raise IncompatibleModel(
-            f"{path} is a checkpoint of the 'ddpm' network (it has time_mlp): vsr imports sr3",
-            hint="It is told the step's number, not the noise level: another network.",
+            f"{name} is a checkpoint of the 'ddpm' network (it has time_mlp): vsr imports sr3", hint=_DDPM_HINT
         )
-    return {key: value for key, value in bare.items() if key not in _SCHEDULE}
+    return {key: value for key, value in bare.items() if "." in key}
 
 
 def _bare(key: str) -> str:
@@ -170,18 +173,13 @@ def _is_optimizer(state: Mapping[str, object]) -> bool:
     return {"epoch", "iter", "optimizer"} <= set(state)
 
 
-def _without_config(path: Path, found: Layout) -> IncompatibleModel:
-    shape = found.frames, found.inner, found.multipliers, found.attention, found.res_blocks, found.variant
-    fitting = [
-        name
-        for name, layout in _PUBLISHED.items()
-        if shape
-        == (layout.frames, layout.inner, layout.multipliers, layout.attention, layout.res_blocks, layout.variant)
-    ]
-    looks = f"shapes are those of {fitting[0]}" if fitting else f"from its shapes: {_described(found)}"
+def _without_config(name: str, found: Layout) -> IncompatibleModel:
+    """Say what the shapes tell: which published config has them, or what a config must contain."""
+    fitting = [config for config, layout in _PUBLISHED.items() if _described(layout) == _described(found)]
+    looks = f"its shapes are those of {fitting[0]}" if fitting else f"from its shapes: {_described(found)}"
     return IncompatibleModel(
-        f"{path} is an SR3 checkpoint, which does not say its normalisation's groups, size and scale ({looks})",
-        hint=_CONFIG_HINT,
+        f"{name} is an SR3 checkpoint, which does not say its normalisation's groups, size and scale; {looks}",
+        hint="Name its config: vsr models import FILE --config CONFIG.json.",
     )
 
 
@@ -193,11 +191,9 @@ def _described(found: Layout) -> str:
     )
 
 
-def _check(path: Path, config: Path, said: UpstreamConfig, found: Layout) -> None:
+def _check(name: str, config: Path, said: UpstreamConfig, found: Layout) -> None:
     """Hold a config against what the shapes say."""
-    attends = tuple(
-        level for level in range(len(said.channel_multiplier)) if said.image_size // 2**level in said.attn_res
-    )
+    sizes = [said.image_size // 2**level for level in range(len(found.multipliers))]
     pairs: dict[str, tuple[object, object]] = {
         "model.unet.in_channel": (said.in_channel, 3 * found.frames + 3),
         "model.unet.out_channel": (said.out_channel, 3),
@@ -205,22 +201,19 @@ def _check(path: Path, config: Path, said: UpstreamConfig, found: Layout) -> Non
         "model.unet.channel_multiplier": (list(said.channel_multiplier), list(found.multipliers)),
         "model.unet.res_blocks": (said.res_blocks, found.res_blocks),
         "model.unet.attn_res": (
-            list(said.attn_res) if attends != found.attention else None,
-            [said.image_size // 2**level for level in found.attention] if attends != found.attention else None,
+            [size for size in sizes if size in said.attn_res],
+            [sizes[level] for level in found.attention],
         ),
         "model.diffusion.n_frames": (said.n_frames or found.frames, found.frames),
-        "datasets.train.r_resolution": (said.r_resolution, said.image_size),
     }
-    for name, (wanted, has) in pairs.items():
+    for field, (wanted, has) in pairs.items():
         if wanted != has:
-            where = "model.diffusion.image_size is" if name.endswith("r_resolution") else f"the weights of {path} have"
             raise IncompatibleModel(
-                f"config {config} does not fit: {name} is {wanted}, {where} {has}",
-                hint="Give the config that the model was trained with.",
+                f"config {config} does not fit: {field} is {wanted}, the weights of {name} have {has}", hint=_FIT_HINT
             )
 
 
-def _betas(path: Path, config: Path, said: UpstreamConfig, state: Mapping[str, object]) -> Tensor:
+def _betas(name: str, config: Path, said: UpstreamConfig, state: Mapping[str, object]) -> Tensor:
     """Give the variances that the network was trained with.
 
     The file's own are float32; they were made of the training schedule, or of the other one if it was saved while
@@ -229,20 +222,20 @@ def _betas(path: Path, config: Path, said: UpstreamConfig, state: Mapping[str, o
     stored = next((value for key, value in state.items() if _bare(key) == "betas" and isinstance(value, Tensor)), None)
     if said.train is None:
         if stored is None or stored.dim() != 1 or not len(stored):
-            raise IncompatibleModel(f"neither config {config} nor {path} has a noise schedule (model.beta_schedule)")
+            raise IncompatibleModel(f"neither config {config} nor {name} has a noise schedule (model.beta_schedule)")
         return stored.double()
     betas = said.train.betas()
     known = [betas] if said.val is None else [betas, said.val.betas()]
     if stored is None or any(_agree(stored, made) for made in known):
         return betas
     if len(stored) != len(betas):
-        name, wanted, has = "n_timestep", f"{len(betas)}", f"{len(stored)}"
+        field, wanted, has = "n_timestep", f"{len(betas)}", f"{len(stored)}"
     else:
-        name = f"schedule ({said.train.schedule})"
+        field = f"schedule ({said.train.schedule})"
         wanted, has = (f"{float(b[0]):.3g} to {float(b[-1]):.3g}" for b in (betas, stored))
     raise IncompatibleModel(
-        f"config {config} does not fit: model.beta_schedule.train.{name} is {wanted}, the betas of {path} have {has}",
-        hint="Give the config that the model was trained with.",
+        f"config {config} does not fit: model.beta_schedule.train.{field} is {wanted}, the betas of {name} have {has}",
+        hint=_FIT_HINT,
     )
 
 
@@ -253,13 +246,12 @@ def _agree(stored: Tensor, made: Tensor) -> bool:
 
 def _config(table: object) -> UpstreamConfig:
     """Take what is needed out of a parsed config. Raises ValueError naming the key."""
-    sets = _entry(table, "datasets", dict)
-    data = next((f"datasets.{name}" for name in ("train", "val") if f"{name}" in sets), "datasets.train")
     groups = _optional(table, "model.unet.norm_groups", int)
-    frames = _optional(table, "model.diffusion.n_frames", int)
+    sets = _entry(table, "datasets", dict)
+    data = "datasets.val" if "train" not in sets else "datasets.train"
     low, high = _entry(table, f"{data}.l_resolution", int), _entry(table, f"{data}.r_resolution", int)
     if low < 1 or high < low or high % low:
-        raise ValueError(f"{data}.r_resolution is a multiple of l_resolution, got {high} and {low}")
+        raise ValueError(f"{data}.r_resolution must be a multiple of l_resolution, got {high} and {low}")
     return UpstreamConfig(
         in_channel=_entry(table, "model.unet.in_channel", int),
         out_channel=_entry(table, "model.unet.out_channel", int),
@@ -268,11 +260,57 @@ def _config(table: object) -> UpstreamConfig:
         channel_multiplier=_integers(table, "model.unet.channel_multiplier"),
         attn_res=_integers(table, "model.unet.attn_res"),
         res_blocks=_entry(table, "model.unet.res_blocks", int),
-        dropout=float(_optional(table, "model.unet.dropout", float) or 0.0),
+        dropout=_optional(table, "model.unet.dropout", float) or 0.0,
         image_size=_entry(table, "model.diffusion.image_size", int),
         l_resolution=low,
         r_resolution=high,
-        n_frames=frames,
+        n_frames=_optional(table, "model.diffusion.n_frames", int),
         train=_schedule(table, "model.beta_schedule.train"),
         val=_schedule(table, "model.beta_schedule.val"),
     )
+
+
+def _schedule(table: object, key: str) -> Schedule | None:
+    if _optional(table, key, dict) is None:
+        return None
+    name, steps = _entry(table, f"{key}.schedule", str), _entry(table, f"{key}.n_timestep", int)
+    if name not in get_args(ScheduleName):
+        raise ValueError(f"{key}.schedule must be one of {', '.join(get_args(ScheduleName))}, got {name!r}")
+    if not 1 <= steps <= _MOST_STEPS:
+        raise ValueError(f"{key}.n_timestep must be 1 to {_MOST_STEPS}, got {steps}")
+    start, end = (_end(table, f"{key}.linear_{which}", name) for which in ("start", "end"))
+    return Schedule(schedule=cast(ScheduleName, name), n_timestep=steps, linear_start=start, linear_end=end)
+
+
+def _end(table: object, key: str, name: str) -> float:
+    value = 0.5 if name in _ENDLESS else _entry(table, key, float)
+    if not 0 < value < 1:
+        raise ValueError(f"{key} must lie between 0 and 1, got {value}")
+    return value
+
+
+def _integers(table: object, key: str) -> tuple[int, ...]:
+    items = _entry(table, key, list)
+    if not all(type(item) is int for item in items):
+        raise ValueError(f"{key} must be a list of integers, got {items!r}")
+    return tuple(items)
+
+
+def _entry(table: object, key: str, kind: type[T]) -> T:
+    """Give what stands under a dotted key, of the kind that is wanted."""
+    found = _optional(table, key, kind)
+    if found is None:
+        raise ValueError(f"{key} is missing")
+    return found
+
+
+def _optional(table: object, key: str, kind: type[T]) -> T | None:
+    """Give what stands under a dotted key, None where there is nothing, or null."""
+    value = table
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    if kind is float and type(value) is int:
+        value = float(value)
+    if value is not None and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
+        raise ValueError(f"{key} must be of the kind {kind.__name__}, got {value!r}")
+    return value

@@ -62,12 +62,12 @@ def folders() -> tuple[Path, ...]:
 
 
 def find(card: ModelCard) -> Path:
-    """Give the weight file beside the card of this id.
+    """Give the weight file beside the card.
 
     Raises:
         WeightsMissing: there is none.
     """
-    looked = [folder / f"{card.id}{suffix}" for folder in folders() for suffix in (".safetensors", *GRAPHS)]
+    looked = [folder / f"{card.weights or card.id}{suffix}" for folder in folders() for suffix in (".safetensors", *GRAPHS)]
     for path in looked:
         if path.is_file():
             return path

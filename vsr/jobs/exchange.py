@@ -76,18 +76,23 @@ def export_model(
     )
 
 
-def import_model(path: Path, name: str | None = None, *, overwrite: bool = False) -> ImportResult:
+def import_model(
+    path: Path, name: str | None = None, *, config: Path | None = None, overwrite: bool = False
+) -> ImportResult:
     """Take a weight file into the user's models, under `name` (None: the file's); then `--model NAME` runs it.
+
+    config: the JSON file that an SR3 checkpoint (`…_gen.pth`) was trained with.
 
     Raises:
         UsageError: a name that cannot be one, or a shipped model's.
-        ModelError: the file is not there, damaged, wants to run code, or is of no network that vsr runs.
+        ModelError: the file is not there, damaged, wants to run code, or is of no network that vsr runs; or the config
+            cannot be read, or does not fit.
         OutputError: the name is taken, or the folder cannot be written.
     """
     chosen = name or re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")
     folder = registry.user_folder()
     _check_name(chosen, folder, overwrite=overwrite)
-    made = exchange.adopt(path, chosen)
+    made = exchange.adopt(path, chosen, config=config)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

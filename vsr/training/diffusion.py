@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vsr.core.frame import Domain
 from vsr.data.examples import Example, unit
 from vsr.engines import diffusion, noise
-from vsr.engines.archs.sr3 import GRID, Sr3
+from vsr.engines.archs.sr3 import Sr3, padded
 from vsr.evaluation import metrics, protocol
 from vsr.filters import BICUBIC, resize
 from vsr.training.task import Apply, TrainBatch
@@ -97,13 +97,8 @@ def restored(net: Sr3, example: Example, domain: Domain, *, steps: int) -> tuple
     device = next(net.parameters()).device
     lr = unit(example.lr, domain)[None, None].to(device)
     height, width = example.hr.shape[-2:]
-    below, right = (-size % GRID for size in (height, width))
-    padded = nn.functional.pad(lr[0], (0, -(-right // net.scale), 0, -(-below // net.scale)), mode="replicate")[None]
-    base = net.enlarged(padded)
-    base = base[..., : height + below, : width + right]
     aligned = None if example.aligned is None else example.aligned[None].float().to(device)
-    if aligned is not None:
-        aligned = nn.functional.pad(aligned, (0, right, 0, below, 0, 0))
+    base, aligned = padded(net.enlarged(lr), aligned)
     deviation = net.deviation(net.scale)
     context = net.context(base, aligned, deviation)
 

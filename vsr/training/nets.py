@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from vsr.core.card import ModelCard
 from vsr.core.errors import IncompatibleModel, SettingsError
 from vsr.engines import own, weights
-from vsr.engines.archs import compact, espcn, sr3, srresnet
+from vsr.engines.archs import compact, espcn, sr3, sr3_classic, srresnet
 from vsr.engines.registry import choose
 from vsr.io.images import write_whole
 from vsr.training.recipe import NetRecipe, Recipe
@@ -64,7 +64,7 @@ def make_net(recipe: NetRecipe) -> nn.Module:
                 scale=recipe.scale, channels=channels, features=recipe.features or 64, blocks=recipe.depth or 16
             )
         )
-    raise SettingsError(f"recipe: net.arch {recipe.arch!r} is not one of {', '.join(ARCHS)}, selffeat")
+    raise SettingsError(f"recipe: net.arch {recipe.arch!r} is not one of {', '.join(ARCHS)}, sr3_classic, selffeat")
 
 
 def start_from(net: nn.Module, reference: str, recipe: NetRecipe) -> tuple[str, ...]:
@@ -78,10 +78,12 @@ def start_from(net: nn.Module, reference: str, recipe: NetRecipe) -> tuple[str, 
     path = weights.find(choice.card) if choice.reference == choice.card.id else Path(choice.reference)
     state = weights.unwrapped(weights.load(path).state)
     own = net.state_dict()
+    # What sr3_classic's buffers say of its making is the recipe's to say: groups, schedule, size.
+    told = {name for name, _ in net.named_buffers()} if isinstance(net, sr3_classic.Sr3Classic) else set()
     fitting = {
         key: value.float()
         for key, value in state.items()
-        if isinstance(value, Tensor) and key in own and own[key].shape == value.shape
+        if isinstance(value, Tensor) and key in own and key not in told and own[key].shape == value.shape
     }
     if not fitting:
         raise IncompatibleModel(
@@ -107,7 +109,11 @@ def write_weights(path: Path, net: nn.Module, header: Mapping[str, str]) -> byte
     Raises:
         DiskFull, OutputError: it cannot be written.
     """
-    state = {key: value.detach().to("cpu", torch.float32).contiguous() for key, value in net.state_dict().items()}
+    # Schedules stay in double precision: their products over thousands of steps are taken when they are read.
+    state = {
+        key: value.detach().to("cpu", value.dtype if value.dtype == torch.float64 else torch.float32).contiguous()
+        for key, value in net.state_dict().items()
+    }
     content = save(state, metadata=dict(header))
     write_whole(path, content)
     return content

@@ -37,6 +37,7 @@ def read_pictures(
         domain=net.domain,
         degradation=recipe.degrade,
         frames=net.frames,
+        alignment="none" if net.arch == "sr3_classic" else "grid",
         sizes=recipe.data.sizes,
         draws=recipe.data.draws,
         motion=recipe.data.motion,

@@ -22,6 +22,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from vsr.core.errors import SettingsError
 from vsr.data.degrade import Degradation, from_table
+from vsr.engines.archs.sr3_classic import Variant
+from vsr.engines.schedules import ScheduleName
 
 SCALE = "{scale}"  # in `name` and `net.init`: one recipe for every scale
 SHIPPED = Path(__file__).resolve().parents[1] / "recipes"
@@ -30,8 +32,9 @@ CHECKOUT = Path(__file__).resolve().parents[2] / "recipes"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetRecipe:
-    """arch: espcn, compact, srresnet, sr3 or selffeat. features, depth: 0 is the arch's own (espcn: depth 4 is the
-    deeper; sr3: the middle blocks). blocks: sr3's at either end. scales: further ones that the same weights are for.
+    """arch: espcn, compact, srresnet, sr3, sr3_classic or selffeat. features, depth: 0 is the arch's own (espcn: depth 4
+    is the deeper; sr3: the middle blocks; sr3_classic: the blocks of a level). blocks: sr3's at either end. scales:
+    further ones that the same weights are for.
 
     init: weight file or model whose tensors the net starts from, where name and shape agree. freeze: those tensors
     stay as they are.
@@ -97,6 +100,24 @@ class DiffusionRecipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClassicRecipe:
+    """Of sr3_classic: its U-Net as in `engines.archs.sr3_classic.Layout`, and its noise schedule.
+
+    schedule, steps, start, end: see `engines.schedules.betas`.
+    """
+
+    multipliers: tuple[int, ...] = (1, 2, 4, 8, 8)
+    attention: tuple[int, ...] = (3,)
+    norm_groups: int = 32
+    dropout: float = 0.2
+    variant: Variant = "sr3"
+    schedule: ScheduleName = "linear"
+    steps: int = 2000
+    start: float = 1e-6
+    end: float = 1e-2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleRecipe:
     """updates: how many; 0 where `minutes` sets them from the measured rate. rate: AdamW's, after `warm_up` updates;
     it falls to `final_rate` by a cosine. ema: decay of the average that is kept. clip: largest norm of the gradient."""
@@ -138,6 +159,7 @@ class Recipe:
     degrade: Degradation = field(default_factory=Degradation)
     loss: LossRecipe = field(default_factory=LossRecipe)
     diffusion: DiffusionRecipe = field(default_factory=DiffusionRecipe)
+    classic: ClassicRecipe = field(default_factory=ClassicRecipe)
     schedule: ScheduleRecipe = field(default_factory=ScheduleRecipe)
     run: RunRecipe = field(default_factory=RunRecipe)
 
@@ -147,6 +169,7 @@ _BLOCKS: Mapping[str, type] = {
     "data": DataRecipe,
     "loss": LossRecipe,
     "diffusion": DiffusionRecipe,
+    "classic": ClassicRecipe,
     "schedule": ScheduleRecipe,
     "run": RunRecipe,
 }
@@ -170,6 +193,13 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
     "diffusion.start_share": (0.01, 0.99),
     "diffusion.start_weight": (0, 100),
     "diffusion.lowest": (0.01, 1.5),
+    "classic.multipliers": (1, 64),
+    "classic.attention": (0, 15),
+    "classic.norm_groups": (1, 1024),
+    "classic.dropout": (0, 0.9),
+    "classic.steps": (2, 100_000),
+    "classic.start": (1e-12, 0.999),
+    "classic.end": (1e-12, 0.999),
     "schedule.updates": (0, 10**9),
     "schedule.minutes": (0, 10**5),
     "schedule.rate": (0, 1),

@@ -14,9 +14,10 @@ from vsr.core.errors import SettingsError
 from vsr.core.frame import Domain
 from vsr.data.examples import Example, unit
 from vsr.engines.archs.sr3 import Sr3
+from vsr.engines.archs.sr3_classic import Sr3Classic
 from vsr.evaluation import metrics, protocol
 from vsr.evaluation.features import Features, load_features
-from vsr.training import diffusion, losses, selffeat
+from vsr.training import classic, diffusion, losses, selffeat
 from vsr.training.adversarial import AdversarialTask, Discriminator
 from vsr.training.nets import make_net, start_from
 from vsr.training.recipe import Recipe
@@ -53,7 +54,7 @@ def make_setup(recipe: Recipe, *, device: str, vgg_weights: Path | None = None) 
             key="kind_accuracy",
             shipped=_features,
         )
-    net = make_net(recipe.net)
+    net = classic.make_net(recipe) if recipe.net.arch == "sr3_classic" else make_net(recipe.net)
     if recipe.net.init:
         started = start_from(net, recipe.net.init, recipe.net)
         for name, parameter in net.named_parameters():
@@ -66,6 +67,8 @@ def make_setup(recipe: Recipe, *, device: str, vgg_weights: Path | None = None) 
 
     if isinstance(net, Sr3):
         return _diffusion(net, recipe)
+    if isinstance(net, Sr3Classic):
+        return _classic(net, recipe)
 
     def features() -> Features:
         return load_features(vgg_weights or "selffeat").to(device)
@@ -102,6 +105,19 @@ def _diffusion(net: Sr3, recipe: Recipe) -> Setup:
     )
 
 
+def _classic(net: Sr3Classic, recipe: Recipe) -> Setup:
+    def shipped(averaged: nn.Module) -> Sr3Classic:
+        assert isinstance(averaged, Sr3Classic)
+        return averaged
+
+    return Setup(
+        task=classic.ClassicTask(net, recipe.loss.kind),
+        validate=lambda averaged, held: classic.score(shipped(averaged), held),
+        key="psnr_y",
+        shipped=shipped,
+    )
+
+
 def _features(net: nn.Module) -> nn.Module:
     assert isinstance(net, selffeat.TaughtSelfFeat)
     return net.features
@@ -126,6 +142,8 @@ def bicubic_score(held: Sequence[Example], scale: int, domain: Domain) -> dict[s
 @torch.no_grad()
 def restored(net: nn.Module, example: Example, domain: Domain) -> Tensor:
     """Give the network's picture of an example, (C, s*h, s*w), black 0 and white 1."""
+    if isinstance(net, Sr3Classic):
+        return classic.restored(net, example)
     device = next(net.parameters()).device
     aligned = None if example.aligned is None else example.aligned[None].float().to(device)
     batch = TrainBatch(

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from vsr.core.card import ModelCard
 from vsr.engines.diffusion import START
 from vsr.engines.temporal_residual import TemporalResidual
-from vsr.filters import base_channels, base_kernel, shuffle, unshuffle
+from vsr.filters import base_channels, base_kernel, is_traced, shuffle, unshuffle
 
 PATCH = 4  # pixels a side that are folded into channels
 GRID = 2 * PATCH  # output sizes and tile origins are multiples of it: both levels see whole cells
@@ -180,9 +180,21 @@ class Sr3(nn.Module):
 
     def forward(self, frames: Tensor, aligned: Tensor | None = None) -> Tensor:
         base = self.enlarged(frames)
+        height, width = base.shape[-2:]
+        base, aligned = padded(base, aligned)
         deviation = self.deviation(self.scale)
         time = torch.full((len(base),), START, device=base.device)
-        return base - deviation / 2 * self.velocity(None, time, self.context(base, aligned, deviation))
+        restored = base - deviation / 2 * self.velocity(None, time, self.context(base, aligned, deviation))
+        return restored if is_traced() else restored[..., :height, :width]
+
+
+def padded(base: Tensor, aligned: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Repeat the right and lower edges of base (B, C, H, W) up to the next multiple of `GRID`; differences get zeros."""
+    below, right = (-size % GRID for size in base.shape[-2:])
+    if is_traced() or not (below or right):  # a recorded network is given whole cells
+        return base, aligned
+    more = None if aligned is None else F.pad(aligned, (0, right, 0, below))
+    return F.pad(base, (0, right, 0, below), mode="replicate"), more
 
 
 def _waves(time: Tensor, scale: int) -> Tensor:
