@@ -108,9 +108,8 @@ class DiffusionEngine:
         for number, residual in enumerate(sample(velocity, drawn, times), start=1):
             first = residual if first is None else first
             is_last = number == len(times)
-            if is_last and chosen.detail != 1:
-                residual = torch.lerp(first, residual, chosen.detail)
-            picture = base + self._deviation / 2 * residual
+            blended = torch.lerp(first, residual, chosen.detail) if is_last and chosen.detail != 1 else residual
+            picture = base + self._deviation / 2 * blended
             yield back_projected(picture, centre, rounds) if is_last else picture
 
     def _context(self, net: Sr3, base: Tensor, aligned: Tensor | None) -> Tensor:

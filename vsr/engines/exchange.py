@@ -140,7 +140,7 @@ def _configured(path: Path, config: Path) -> tuple[ModelCard, bytes]:
     if path.suffix.lower() in weights.GRAPHS:
         raise IncompatibleModel(f"{path} is a whole graph, which needs no config", hint="Leave out --config.")
     card, net = own.configured(path, weights.unwrapped(weights.load(path).state), config)
-    return card, _checked(path, net, card)
+    return card, _checked(path, net.eval(), card)
 
 
 def _checked(path: Path, net: nn.Module, card: ModelCard) -> bytes:

@@ -189,7 +189,7 @@ class Sr3(nn.Module):
 
 
 def padded(base: Tensor, aligned: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Repeat the right and lower edges of base (B, C, H, W) up to the next multiple of `GRID`; differences get zeros."""
+    """Repeat the right and lower edges of base (B, C, H, W) up to a multiple of `GRID`; differences get zeros."""
     below, right = (-size % GRID for size in base.shape[-2:])
     if is_traced() or not (below or right):  # a recorded network is given whole cells
         return base, aligned
