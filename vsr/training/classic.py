@@ -124,18 +124,18 @@ def score(net: Sr3Classic, held: Sequence[Example], *, steps: int = STEPS) -> di
 @torch.no_grad()
 def restored(net: Sr3Classic, example: Example, *, steps: int = STEPS) -> Tensor:
     """Give the sampled picture of an example, (3, s*h, s*w), black 0 and white 1."""
-    height, width = example.hr.shape[-2:]
     condition = _condition(net, example)
+    height, width = condition.shape[-2:]
 
     def predict(x: Tensor, condition: Tensor, level: Tensor) -> Tensor:
         return _found(net, torch.cat((condition, x), dim=1), level)
 
     def drawn(step: int) -> Tensor:
-        return noise.field(0, *condition.shape[-2:], 3, draw=step, device=condition.device)[None]
+        return noise.field(0, height, width, 3, draw=step, device=condition.device)[None]
 
     grid = ddpm.grid(net.betas.cpu(), min(steps, len(net.betas)))
     sample = ddpm.ddim(windowed(predict, net.layout.image_size), drawn, condition, grid)
-    return (sample[0, :, :height, :width].cpu() + 1) / 2
+    return (sample[0, :, : example.hr.shape[-2], : example.hr.shape[-1]].cpu() + 1) / 2
 
 
 def _held_loss(net: Sr3Classic, example: Example) -> float:

@@ -32,8 +32,8 @@ CHECKOUT = Path(__file__).resolve().parents[2] / "recipes"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetRecipe:
-    """arch: espcn, compact, srresnet, sr3, sr3_classic or selffeat. features, depth: 0 is the arch's own (espcn: depth 4
-    is the deeper; sr3: the middle blocks; sr3_classic: the blocks of a level). blocks: sr3's at either end. scales:
+    """arch: espcn, compact, srresnet, sr3, sr3_classic or selffeat. features, depth: 0 is the arch's own (espcn: depth
+    4 is the deeper; sr3: the middle blocks; sr3_classic: the blocks of a level). blocks: sr3's at either end. scales:
     further ones that the same weights are for.
 
     init: weight file or model whose tensors the net starts from, where name and shape agree. freeze: those tensors

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -105,6 +106,22 @@ def test_prepared_lr_is_used_as_it_lies_there(tmp_path: Path) -> None:
         build(items(tmp_path), spec(domain="rgb", scale=4), seed=0)
 
 
+def test_without_alignment_a_window_s_frames_come_as_they_are_oldest_first(tmp_path: Path) -> None:
+    for kind, side in (("hr_32", 32), ("lr_16", 16)):
+        for number in range(5):
+            (tmp_path / kind / "clip").mkdir(parents=True, exist_ok=True)
+            picture = np.full((side, side, 3), 100 + number, np.uint8)
+            cv2.imwrite(str(tmp_path / kind / "clip" / f"frame_{number}_{kind}.png"), picture)
+    (example,) = build(items(tmp_path), spec(domain="rgb", frames=3, alignment="none"), seed=0)
+    assert example.aligned is None
+    assert example.window is not None
+    assert example.window[:, 0, 0, 0].tolist() == [101, 102, 103]  # the inner three of five
+    assert (example.lr == 102).all()
+    before = digest_of([example])
+    cv2.imwrite(str(tmp_path / "lr_16" / "clip" / "frame_1_lr_16.png"), np.full((16, 16, 3), 7, np.uint8))
+    assert digest_of(build(items(tmp_path), spec(domain="rgb", frames=3, alignment="none"), seed=0)) != before
+
+
 def test_unit_is_black_0_and_white_1() -> None:
     assert unit(torch.tensor([16, 235], dtype=torch.uint8), "y").tolist() == [0, 1]
     assert unit(torch.tensor([0, 255], dtype=torch.uint8), "rgb").tolist() == [0, 1]
@@ -130,6 +147,22 @@ def test_crops_of_lr_hr_and_differences_are_of_one_place_whatever_the_flips() ->
     assert crop.aligned is not None
     assert torch.allclose(crop.aligned[:, 0], crop.hr, atol=1e-3)
     assert len({tuple(one[0, 0, :2].tolist()) + tuple(one[1, 0, :2].tolist()) for one in crop.lr}) > 20
+
+
+def test_the_frames_of_a_window_are_cut_and_turned_with_hr() -> None:
+    upright = example_of_positions(20, 30, 2)
+    window = torch.stack([upright.lr, upright.lr + 100])
+    example = replace(upright, aligned=None, window=window)
+    crop = Crops([example], side=8, scale=2, domain="rgb").draw(32, np.random.default_rng(0))
+    assert crop.frames.shape == (32, 2, 3, 8, 8)
+    assert torch.equal(crop.frames[:, 0], crop.lr)
+    assert torch.allclose(crop.frames[:, 1], crop.lr + 100 / 255)
+    assert torch.equal(crop.lr.repeat_interleave(2, -1).repeat_interleave(2, -2), crop.hr)
+    inner = middle(example, scale=2, side=16)
+    assert inner.window is not None
+    assert torch.equal(inner.window[0], inner.lr)
+    alone = Crops([upright], side=8, scale=2, domain="rgb").draw(1, np.random.default_rng(0))
+    assert torch.equal(alone.frames, alone.lr[:, None])
 
 
 def test_crops_without_augmentation_are_upright() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import get_args
 
 import numpy as np
@@ -17,8 +18,8 @@ def test_a_schedule_is_float64_between_0_and_1_and_leaves_less_at_each_step(name
     made = betas(name, steps)
     left = alphas(made)
     assert (made.shape, made.dtype, left.dtype) == ((steps,), torch.float64, torch.float64)
-    assert 0 < float(made.min()) and float(made.max()) <= 1
-    assert 0 < float(left.min()) and float(left.max()) < 1 and bool((left.diff() < 0).all())
+    assert float(made.min()) > 0 and float(made.max()) <= 1
+    assert float(left.min()) > 0 and float(left.max()) < 1 and bool((left.diff() < 0).all())
 
 
 def test_linear_and_quad_rise_evenly_themselves_and_in_their_root() -> None:
@@ -58,7 +59,7 @@ def test_the_noisiest_step_enlarges_an_error_as_much_as_is_known() -> None:
 @pytest.mark.parametrize(("total", "count"), [(2000, 20), (2000, 2000), (20, 19), (5, 2), (1, 1)])
 def test_chosen_steps_are_distinct_ascending_even_and_keep_both_ends(total: int, count: int) -> None:
     steps = respaced(total, count)
-    gaps = {b - a for a, b in zip(steps, steps[1:], strict=False)}
+    gaps = {b - a for a, b in itertools.pairwise(steps)}
     assert len(steps) == count and min(gaps, default=1) >= 1
     assert (steps[0], steps[-1]) == (0, total - 1)
     assert max(gaps, default=1) - min(gaps, default=1) <= 1

@@ -1,4 +1,4 @@
-"""The SR3 U-Net and its sampler once more, written from a description of the public checkpoints: tensors by their names.
+"""The SR3 U-Net and its sampler once more, written from a description of the public checkpoints' tensors.
 
 Nothing is shared with `vsr.engines`: the network is a walk over a flat table of tensors, the sampler a loop over arrays
 made of the betas.
@@ -61,20 +61,14 @@ def plan(spec: Spec) -> Iterator[tuple[str, str, int, int, bool]]:
             size, number = size * 2, number + 1
 
 
-def random_state(spec: Spec, *, seed: int = 0, betas: np.ndarray | None = None) -> State:
-    """Give a checkpoint of random weights, with the twelve arrays of a schedule where betas are given."""
-    draw = torch.Generator().manual_seed(seed)
-    state: State = {}
+def shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
+    """Give every tensor of the network by its name in a checkpoint."""
+    found: dict[str, tuple[int, ...]] = {}
 
     def layer(name: str, *shape: int, bias: bool = True) -> None:
-        fan = math.prod(shape[1:])
-        state[f"denoise_fn.{name}.weight"] = torch.randn(shape, generator=draw) / math.sqrt(fan)
+        found[f"denoise_fn.{name}.weight"] = shape
         if bias:
-            state[f"denoise_fn.{name}.bias"] = torch.randn(shape[0], generator=draw) * 0.1
-
-    def norm(name: str, width: int) -> None:
-        state[f"denoise_fn.{name}.weight"] = 1 + 0.2 * torch.randn(width, generator=draw)
-        state[f"denoise_fn.{name}.bias"] = 0.1 * torch.randn(width, generator=draw)
+            found[f"denoise_fn.{name}.bias"] = shape[:1]
 
     layer("noise_level_mlp.1", 4 * spec.inner, spec.inner)
     layer("noise_level_mlp.3", spec.inner, 4 * spec.inner)
@@ -86,16 +80,29 @@ def random_state(spec: Spec, *, seed: int = 0, betas: np.ndarray | None = None) 
         else:
             layer(f"{name}.res_block.noise_func.noise_func.0", leaving, spec.inner)
             for part, width in (("block1", entering), ("block2", leaving)):
-                norm(f"{name}.res_block.{part}.block.0", width)
+                layer(f"{name}.res_block.{part}.block.0", width)
                 layer(f"{name}.res_block.{part}.block.3", leaving, width, 3, 3)
             if entering != leaving:
                 layer(f"{name}.res_block.res_conv", leaving, entering, 1, 1)
         if attends:
-            norm(f"{name}.attn.norm", leaving)
+            layer(f"{name}.attn.norm", leaving)
             layer(f"{name}.attn.qkv", 3 * leaving, leaving, 1, 1, bias=False)
             layer(f"{name}.attn.out", leaving, leaving, 1, 1)
-    norm("final_conv.block.0", spec.inner)
+    layer("final_conv.block.0", spec.inner)
     layer("final_conv.block.3", 3, spec.inner, 3, 3)
+    return found
+
+
+def random_state(spec: Spec, *, seed: int = 0, betas: np.ndarray | None = None) -> State:
+    """Give a checkpoint of random weights, with the twelve arrays of a schedule where betas are given."""
+    draw = torch.Generator().manual_seed(seed)
+    state: State = {}
+    for name, shape in shapes(spec).items():
+        values = torch.randn(shape, generator=draw)
+        if len(shape) > 1:
+            state[name] = values / math.sqrt(math.prod(shape[1:]))
+        else:  # of a norm's weights, around 1
+            state[name] = 0.1 * values + float(name.endswith("weight"))
     if betas is not None:
         state.update({name: torch.from_numpy(value).float() for name, value in tables(betas).items()})
     return state
@@ -190,9 +197,7 @@ def _swish(x: Tensor) -> Tensor:
     return x * torch.sigmoid(x)
 
 
-def sample(
-    state: State, spec: Spec, betas: np.ndarray, condition: Tensor, noise: Callable[[int], Tensor]
-) -> Tensor:
+def sample(state: State, spec: Spec, betas: np.ndarray, condition: Tensor, noise: Callable[[int], Tensor]) -> Tensor:
     """Run the chain over every step, in the dtype of the condition; noise(0) is the start, noise(t) is added at t."""
     made = tables(betas)
     root_before = np.sqrt(np.append(1.0, made["alphas_cumprod"]))

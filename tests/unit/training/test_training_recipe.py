@@ -53,7 +53,7 @@ def test_overrides_are_typed_as_toml() -> None:
     [
         ("schedul.updates=7", "schedule"),
         ("schedule.update=7", "schedule.updates"),
-        ("net.scales=2", "net.scale"),
+        ("net.scaled=2", "net.scale"),
         ("degrade.kindd=bicubic", "kind"),
     ],
 )
