@@ -17,6 +17,9 @@ FREE = ("cid22", "clic2025", "budgie", "elementary", "immich", "bbb", "peppercar
 FREE_CLIPS = ("sam2", "trackany", "bbb", "phone")
 # recipe, its changes, share of --minutes
 QUEUE = (
+    ("sr3-tiny", (), 0.8),
+    ("sr3-fast", (), 1.8),
+    ("sr3-base", (), 2.2),
     ("compact-64x16", ("net.scale=4",), 1.0),
     ("compact-64x16", ("net.scale=2",), 1.0),
     ("srresnet", ("net.scale=4",), 2.0),
@@ -38,6 +41,8 @@ def main() -> None:
         scale = next((change.partition("=")[2] for change in changes if change.startswith("net.scale")), "")
         name = f"{recipe}-x{scale}" if scale else recipe
         words = ["train", recipe, f"data.only={only}", *changes, "--data", str(args.data / "photos"), "--resume"]
+        if recipe.startswith("sr3"):
+            words += ["--data", str(args.data / "clips" / "train")]
         if recipe.startswith("srgan"):  # from what this queue has trained, not from what is shipped
             words.append(f"net.init={args.out / f'srresnet-x{scale}' / f'srresnet-x{scale}.safetensors'}")
         words += ["--minutes", str(args.minutes * share), "--out", str(args.out / name)]
@@ -47,14 +52,14 @@ def main() -> None:
             continue
         sets = [str(args.data / "testsets" / each) for each in ("set5", "set14")]
         weights = args.out / name / f"{name}.safetensors"
+        models = [f"{weights}:steps={steps}" for steps in (1, 2, 4)] if recipe.startswith("sr3") else [str(weights)]
         if recipe != "selffeat":
             words = [
                 "evaluate",
                 *sets,
-                "--model",
-                str(weights),
+                *(word for model in models for word in ("--model", model)),
                 "--scale",
-                scale,
+                scale or "4",
                 "--output",
                 str(args.out / name / "page"),
                 "--overwrite",

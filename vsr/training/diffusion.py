@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -14,26 +13,16 @@ from vsr.data.examples import Example, unit
 from vsr.engines import diffusion, noise
 from vsr.engines.archs.sr3 import Sr3, padded
 from vsr.evaluation import metrics, protocol
+from vsr.evaluation.features import Features
 from vsr.filters import BICUBIC, resize
+from vsr.training.recipe import DiffusionRecipe
 from vsr.training.task import Apply, TrainBatch
 
 SAMPLED = 8  # held-out examples that the sampler is tried on
 STEPS = 4
 _FLOOR = 3e-3  # of a squared error in units of the residual's variance: about 50 dB at x4, as losses.psnr has it
 _PICTURE = (1, 2, 3)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """start_share: of each batch, is shown zeros at the start of the flow, and so learns the regression.
-
-    start_weight: of the logarithm of its error (smooth crops, whose errors are small, count as much as others).
-    lowest: the rest is drawn evenly between it and the start; samplers do not go below.
-    """
-
-    start_share: float = 0.4
-    start_weight: float = 0.25
-    lowest: float = 0.15
+_SIZES = 3  # of the gradients in the second stage
 
 
 class Velocity(nn.Module):
@@ -49,10 +38,14 @@ class Velocity(nn.Module):
 
 
 class DiffusionTask:
-    """Trains sr3. Loss: the mean of |F - v|², and at the start of the flow its logarithm for each sample."""
+    """Trains sr3. Loss: the mean of |F - v|², and at the start of the flow its logarithm for each sample.
 
-    def __init__(self, net: Sr3, plan: Plan) -> None:
-        self._net, self._plan = net, plan
+    features: of the second stage, where the plan has one.
+    """
+
+    def __init__(self, net: Sr3, plan: DiffusionRecipe, features: Features | None = None) -> None:
+        assert features is not None or plan.unroll_from >= 1
+        self._net, self._plan, self._features = net, plan, features
         self.nets: dict[str, nn.Module] = {"generator": Velocity(net)}
 
     def update(self, batch: TrainBatch, apply: Apply) -> dict[str, Tensor]:
@@ -70,8 +63,41 @@ class DiffusionTask:
         errors = (found - wanted).square().mean(dim=_PICTURE)
         starts, rest = errors[:started], errors[started:]
         loss = (self._plan.start_weight * (starts + _FLOOR).log().sum() + rest.sum()) / count
+        told = {"start": starts.detach().mean(), "flow": rest.detach().mean()}
+        if batch.progress >= self._plan.unroll_from:
+            sampled = self._sampled(batch, base, scale)
+            assert self._features is not None
+            seen = self._features.error(sampled, batch.hr).mean()
+            edges = edge_error(sampled, batch.hr)
+            loss = loss + self._plan.feature_weight * seen + self._plan.edge_weight * edges
+            told |= {"features": seen.detach(), "edges": edges.detach()}
         apply("generator", loss)
-        return {"loss": loss.detach(), "start": starts.detach().mean(), "flow": rest.detach().mean()}
+        return {"loss": loss.detach(), **told}
+
+    def _sampled(self, batch: TrainBatch, base: Tensor, scale: int) -> Tensor:
+        """Give the sampler's pictures (B, C, H, W), with the gradient of its last network call."""
+        net = self.nets["generator"]
+
+        def velocity(noisy: Tensor | None, time: float) -> Tensor:
+            given = torch.zeros_like(base) if noisy is None else noisy
+            found: Tensor = net(given, base.new_full((len(base),), time), base, batch.aligned, scale)
+            return found
+
+        every = diffusion.sample(velocity, lambda: torch.randn_like(base), diffusion.grid(STEPS))
+        with torch.no_grad():
+            for _ in range(STEPS - 1):
+                next(every)
+        return base + self._net.deviation(scale) / 2 * next(every)
+
+
+def edge_error(restored: Tensor, hr: Tensor) -> Tensor:
+    """Give the mean absolute difference of the gradients of two batches (B, C, H, W), over three sizes halved."""
+    total = restored.new_zeros(())
+    error = restored - hr
+    for _ in range(_SIZES):
+        total = total + error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+        error = nn.functional.avg_pool2d(error, 2)
+    return total / _SIZES
 
 
 @torch.no_grad()

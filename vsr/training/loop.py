@@ -243,7 +243,7 @@ def _apply(run: Run, name: str, loss: Tensor) -> None:
 
 def _draw(run: Run, number: int) -> TrainBatch:
     crop = run.crops.draw(run.recipe.data.batch, np.random.default_rng(_seed(run, number)))
-    return TrainBatch(frames=crop.frames, hr=crop.hr, aligned=crop.aligned, index=number)
+    return TrainBatch(frames=crop.frames, hr=crop.hr, aligned=crop.aligned, index=number, progress=number / run.updates)
 
 
 def _seed(run: Run, number: int) -> int:

@@ -92,11 +92,20 @@ class LossRecipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiffusionRecipe:
-    """Of sr3: see `training.diffusion.Plan`."""
+    """Of sr3. start_share: of each batch, is shown zeros at the start of the flow, and so learns the regression.
+
+    start_weight: of the logarithm of its error (smooth crops, whose errors are small, count as much as others).
+    lowest: the rest is drawn evenly between it and the start; samplers do not go below. unroll_from: the share of the
+    training after which the second stage begins (1: there is none). In it each update also samples the batch, the last
+    step with gradients, and the sample answers for its features and its edges, by these weights.
+    """
 
     start_share: float = 0.4
     start_weight: float = 0.25
     lowest: float = 0.15
+    unroll_from: float = 1.0
+    feature_weight: float = 0.1
+    edge_weight: float = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +202,9 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
     "diffusion.start_share": (0.01, 0.99),
     "diffusion.start_weight": (0, 100),
     "diffusion.lowest": (0.01, 1.5),
+    "diffusion.unroll_from": (0, 1),
+    "diffusion.feature_weight": (0, 100),
+    "diffusion.edge_weight": (0, 100),
     "classic.multipliers": (1, 64),
     "classic.attention": (0, 15),
     "classic.norm_groups": (1, 1024),

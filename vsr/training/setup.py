@@ -65,14 +65,13 @@ def make_setup(recipe: Recipe, *, device: str, vgg_weights: Path | None = None) 
             hint="Set net.freeze = false, or take more frames.",
         )
 
-    if isinstance(net, Sr3):
-        return _diffusion(net, recipe)
-    if isinstance(net, Sr3Classic):
-        return _classic(net, recipe)
-
     def features() -> Features:
         return load_features(vgg_weights or "selffeat").to(device)
 
+    if isinstance(net, Sr3):
+        return _diffusion(net, recipe, features)
+    if isinstance(net, Sr3Classic):
+        return _classic(net, recipe)
     loss = losses.compose(recipe.loss.kind, recipe.loss.weights, features)
     channels = 1 if recipe.net.domain == "y" else 3
     task: Task = (
@@ -88,17 +87,13 @@ def make_setup(recipe: Recipe, *, device: str, vgg_weights: Path | None = None) 
     )
 
 
-def _diffusion(net: Sr3, recipe: Recipe) -> Setup:
-    told = recipe.diffusion
-
+def _diffusion(net: Sr3, recipe: Recipe, features: Callable[[], Features]) -> Setup:
     def shipped(averaged: nn.Module) -> Sr3:
         assert isinstance(averaged, diffusion.Velocity)
         return averaged.net
 
     return Setup(
-        task=diffusion.DiffusionTask(
-            net, diffusion.Plan(start_share=told.start_share, start_weight=told.start_weight, lowest=told.lowest)
-        ),
+        task=diffusion.DiffusionTask(net, recipe.diffusion, features() if recipe.diffusion.unroll_from < 1 else None),
         validate=lambda averaged, held: diffusion.score(shipped(averaged), held, recipe.net.domain),
         key="psnr_y",
         shipped=shipped,

@@ -15,13 +15,14 @@ class TrainBatch:
 
     frames: (B, N, C, h, w) low resolution, N = 1 where the network reads the centre alone. hr: (B, C, s*h, s*w).
     aligned: (B, N-1, C, s*h, s*w) differences of the aligned neighbours to the centre, where the network takes them.
-    index: number of the update, from 0.
+    index: number of the update, from 0. progress: share of the training that lies before it.
     """
 
     frames: Tensor
     hr: Tensor
     aligned: Tensor | None
     index: int
+    progress: float = 0.0
 
 
 # apply(name, loss): back through the net `name` alone, clip, one step of its optimiser, gradients forgotten.
