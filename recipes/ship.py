@@ -4,7 +4,8 @@
     make scores TESTSETS="TESTSETS CLIPS" WRITE=1
 
 A run's folder holds `NAME.safetensors`, `NAME.toml` and `recipe.toml`. The weights are the average at the end of the
-run; those of srresnet, ten times as large as the others, are kept in half precision. The card says what they are, on
+run; those of srresnet and sr3, ten times as large as the others, are kept in half precision. Weights that are for
+several scales get a card for each. The card says what they are, on
 what they were trained and by whose licence, for how long, with which seed.
 """
 
@@ -18,7 +19,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from vsr.engines import weights
+from vsr.engines import files, weights
 from vsr.engines.cards import dump, read_card
 from vsr.training.recipe import Recipe, find, read_recipe, to_mapping
 
@@ -34,7 +35,8 @@ CLIPS = (
     "media test files (Apache-2.0). Photographs become windows by smooth random motion of fractions of a pixel."
 )
 BICUBIC = " LR is MATLAB's bicubic of HR, both rounded to 8 bits"
-HALF = ("srresnet", "srgan")
+HALF = ("srresnet", "srgan", "sr3")
+SIZES = re.compile(r"(sr3)-(?:tiny|fast|base)")  # one name for whatever size is shipped
 SAID = ("net.init", "data.only", "data.batch", "schedule.updates", "schedule.minutes")  # by other words of the card
 
 
@@ -48,8 +50,9 @@ def card_text(recipe: Recipe, training: str, machine: str) -> str:
     changes = changed(recipe, recipe_file)
     start = f" Begun from {Path(recipe.net.init).stem}" if recipe.net.init else ""
     frozen = ", which stays as it is." if recipe.net.freeze else "." if start else ""
+    loss = "" if recipe.net.arch == "sr3" else f"Loss {recipe.loss.kind}."
     return (
-        f"{PHOTOS}{CLIPS if 'clips' in data else ''}{lr} Loss {recipe.loss.kind}.{start}{frozen} "
+        f"{PHOTOS}{CLIPS if 'clips' in data else ''}{lr} {loss}{start}{frozen} "
         f"{made}. recipes/{recipe_file}.toml{f' with {changes}' if changes else ''}."
     )
 
@@ -58,7 +61,7 @@ def changed(recipe: Recipe, family: str) -> str:
     """Give the keys that a run's command line put over its recipe and that decide the weights, as it had them."""
     plain, own = (to_mapping(each) for each in (read_recipe(find(family), [f"net.scale={recipe.net.scale}"]), recipe))
     found = []
-    for block in ("net", "data", "loss", "schedule"):
+    for block in ("net", "data", "loss", "diffusion", "schedule"):
         first, second = plain[block], own[block]
         assert isinstance(first, dict)
         assert isinstance(second, dict)
@@ -76,17 +79,24 @@ def ship(run: Path, zoo: Path, machine: str) -> None:
     if family.startswith(HALF):
         state = {key: value.half() for key, value in trained.state.items() if isinstance(value, torch.Tensor)}
         content = save(state, metadata={"vsr": trained.header["vsr"]})
-    shipped = replace(
-        card,
-        family=family,
-        digest=weights.digest_of(content),
-        licence="CC-BY-SA-4.0",
-        training=card_text(recipe, card.training, machine),
-        description=recipe.description,
-    )
-    (zoo / f"{card.id}.safetensors").write_bytes(content)
-    (zoo / f"{card.id}.toml").write_text(dump(shipped), encoding="utf-8")
-    print(f"{card.id}: {shipped.parameters} parameters, {len(content) / 2**20:.2f} MiB, sha256 {shipped.digest[:12]}")
+    every = files.inspect_all(run / f"{recipe.name}.safetensors")
+    match = SIZES.fullmatch(family)
+    name = match[1] if match else card.id
+    (zoo / f"{name}.safetensors").write_bytes(content)
+    for own in every:
+        shipped = replace(
+            own,
+            id=f"{name}-x{own.scale}" if len(every) > 1 else name,
+            family=name if len(every) > 1 else family,
+            weights=name if len(every) > 1 else "",
+            parameters=card.parameters,
+            digest=weights.digest_of(content),
+            licence="CC-BY-SA-4.0",
+            training=card_text(recipe, card.training, machine),
+            description=recipe.description,
+        )
+        (zoo / f"{shipped.id}.toml").write_text(dump(shipped), encoding="utf-8")
+        print(f"{shipped.id}: {card.parameters} parameters, {len(content) / 2**20:.2f} MiB, {shipped.digest[:12]}")
 
 
 def main() -> None:

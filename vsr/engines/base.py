@@ -6,8 +6,9 @@ implementation to it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -65,4 +66,29 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Give the device's memory back."""
+        ...
+
+
+@runtime_checkable
+class SelfTiling(Protocol):
+    """An engine that runs in tiles by itself: its steps need the whole picture, its network does not."""
+
+    def tiled(self, tile: int) -> Engine:
+        """Give the same engine at a tile side in low-resolution pixels; it shares the weights, and need not be closed.
+
+        The result is the untiled one but for the rounding of float arithmetic.
+        """
+        ...
+
+
+@runtime_checkable
+class Refining(Protocol):
+    """An engine that comes to its result in steps, each of which gives a picture."""
+
+    def refine(self, batch: Batch) -> Iterator[Tensor]:
+        """Yield (B, C, s*H, s*W) after each step; the last one is what `restore` gives.
+
+        Raises:
+            As `Engine.restore`.
+        """
         ...

@@ -35,7 +35,7 @@ class ClassicEngine:
 
     sampling.steps: all that the network was trained with is the ancestral chain, fewer is DDIM (None: 20). Pictures
     larger than the size it was trained at run in windows of that size, half over one another: at each step their
-    predictions are blended, so that one picture is sampled, not many (Bar-Tal et al. 2023, arXiv 2302.08113, eq. 3).
+    predictions are blended, so that one picture is sampled, not many (Bar-Tal et al. 2023, arXiv 2302.08113).
     Safe to call from several threads: nothing is kept of a call.
 
     Raises:
@@ -63,6 +63,8 @@ class ClassicEngine:
         self._grid = _grid_of(net, card, self.sampling)
         if precision != "fp32":
             raise IncompatibleModel(f"{card.id} does not run in {precision}", hint="It runs in fp32.")
+        if self.device.type == "cuda":  # TF32's ten bits would be enlarged as well
+            torch.backends.cudnn.allow_tf32 = False
         with memory_errors(f"the weights of {card.id} do not fit on {device}"):
             self._net: Sr3Classic | None = net.to(self.device).eval().requires_grad_(False)
 

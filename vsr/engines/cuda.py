@@ -1,4 +1,4 @@
-"""Graphed: an Engine that records its kernels once a shape and replays them: one launch instead of hundreds."""
+"""Calls that record their kernels once a shape and replay them: one launch instead of hundreds."""
 
 from __future__ import annotations
 
@@ -11,102 +11,89 @@ import torch
 from torch import Tensor
 
 from vsr.core.errors import OutOfMemory
-from vsr.engines.base import Batch, Engine
+from vsr.engines.base import Batch, Engine, Key
 
 log = logging.getLogger(__name__)
 
 WARM_UP = 3  # calls before capture: kernels are chosen and workspaces taken in the first ones
 SHAPES = 4  # graphs kept: each holds its activations
 
+Given = tuple[Tensor | None, ...]
+Call = Callable[[Given], Tensor]
+Shape = tuple[torch.Size | None, ...]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """A recorded call: write into `batch`'s tensors, `replay`, read `result`."""
+    """A recorded call: write into `given`, `replay`, read `result`."""
 
-    batch: Batch
+    given: Given
     result: Tensor
     replay: Callable[[], None]
 
 
-Record = Callable[[Engine, Batch], Recording]
+Record = Callable[[Call, Given], Recording]
 
 
-def record(engine: Engine, batch: Batch) -> Recording:
+def record(call: Call, given: Given) -> Recording:
     """Capture one call as a CUDA graph with a memory pool of its own.
 
     Warm-up runs on a side stream, as capture demands; afterwards the current stream waits for it.
     """
-    static = Batch(
-        frames=batch.frames.clone(),
-        keys=batch.keys,
-        aligned=None if batch.aligned is None else batch.aligned.clone(),
-    )
-    device = batch.frames.device
+    static = tuple(None if tensor is None else tensor.clone() for tensor in given)
+    device = next(tensor.device for tensor in static if tensor is not None)
     side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream(device))
     # The device is set and the stream given, because torch captures on a stream of whatever device came first.
     with torch.cuda.device(device):
         with torch.cuda.stream(side):
             for _ in range(WARM_UP):
-                engine.restore(static)
+                call(static)
         torch.cuda.current_stream(device).wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         # thread_local: other threads (pinned copies, the encoder's lane) may go on talking to CUDA meanwhile.
         with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
-            result = engine.restore(static)
-    return Recording(batch=static, result=result, replay=graph.replay)
+            result = call(static)
+    return Recording(given=static, result=result, replay=graph.replay)
 
 
-def graphed(engine: Engine, device: str) -> Engine:
-    """Give the engine with recording on CUDA, itself elsewhere."""
-    if not device.startswith("cuda"):
-        return engine
-    # torch's default rounds float32 convolutions to TF32's ten bits: 27 codes at 16 bit. fp32 means float32 here.
-    torch.backends.cudnn.allow_tf32 = False
-    return Graphed(engine)
+class Replayed:
+    """Replays `call` by CUDA graphs: a function of its tensors alone, whose result is a tensor.
 
-
-class Graphed:
-    """Replays `engine` by CUDA graphs. Only for engines whose result does not depend on `Batch.keys`.
-
-    A shape is recorded when it comes for the second time, up to four shapes; where recording fails the engine is
+    A shape is recorded when it comes for the second time, up to four shapes; where recording fails the function is
     called as it is. All calls must be made on one stream: a recording's tensors are written anew by the next call.
-    A thread that asks for a shape which another one is replaying gets the engine itself.
+    A thread that asks for a shape which another one is replaying gets the function itself.
     """
 
-    def __init__(self, engine: Engine, *, record: Record = record) -> None:
-        self.card = engine.card
-        self._engine = engine
+    def __init__(self, name: str, call: Call, *, record: Record = record) -> None:
+        self._name = name
+        self._call = call
         self._record = record
-        self._seen: set[tuple[torch.Size, torch.Size | None]] = set()
-        self._ready: dict[tuple[torch.Size, torch.Size | None], deque[Recording]] = {}
+        self._seen: set[Shape] = set()
+        self._ready: dict[Shape, deque[Recording]] = {}
         self._can_record = True
 
-    @property
-    def scale(self) -> int:
-        return self._engine.scale
-
-    def restore(self, batch: Batch) -> Tensor:
-        shape = (batch.frames.shape, None if batch.aligned is None else batch.aligned.shape)
+    def __call__(self, given: Given) -> Tensor:
+        shape = tuple(None if tensor is None else tensor.shape for tensor in given)
         with torch.inference_mode():
-            recording = self._take(shape, batch)
+            recording = self._take(shape, given)
             if recording is None:
-                return self._engine.restore(batch)
+                return self._call(given)
             try:
-                recording.batch.frames.copy_(batch.frames, non_blocking=True)
-                if recording.batch.aligned is not None and batch.aligned is not None:
-                    recording.batch.aligned.copy_(batch.aligned, non_blocking=True)
+                for static, tensor in zip(recording.given, given, strict=True):
+                    if static is not None and tensor is not None:
+                        static.copy_(tensor, non_blocking=True)
                 recording.replay()
                 return recording.result.clone()
             finally:
                 self._ready[shape].append(recording)
 
-    def close(self) -> None:
+    def forget(self) -> None:
+        """Give the recordings' memory back."""
         self._ready.clear()
-        self._engine.close()
 
-    def _take(self, shape: tuple[torch.Size, torch.Size | None], batch: Batch) -> Recording | None:
-        """Take a recording for this shape out of the pool, making it if it is worth it; None: call the engine."""
+    def _take(self, shape: Shape, given: Given) -> Recording | None:
+        """Take a recording for this shape out of the pool, making it if it is worth it; None: call the function."""
         if shape in self._ready:
             try:
                 return self._ready[shape].pop()  # atomic: two threads never get the same one
@@ -119,8 +106,47 @@ class Graphed:
             return None
         self._ready[shape] = deque()
         try:
-            return self._record(self._engine, batch)
+            return self._record(self._call, given)
         except (RuntimeError, OutOfMemory) as error:
-            log.warning("%s: no CUDA graph (%s); going on without", self.card.id, error)
+            log.warning("%s: no CUDA graph (%s); going on without", self._name, error)
             self._can_record = False
             return None
+
+
+def exact_float32() -> None:
+    """Take float32 at its word: torch's default rounds convolutions to TF32's ten bits, 27 codes at 16 bit."""
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def graphed(engine: Engine, device: str) -> Engine:
+    """Give the engine with recording on CUDA, itself elsewhere."""
+    if not device.startswith("cuda"):
+        return engine
+    exact_float32()
+    return Graphed(engine)
+
+
+class Graphed:
+    """Replays an engine's calls. Only for engines whose result does not depend on `Batch.keys`."""
+
+    def __init__(self, engine: Engine, *, record: Record = record) -> None:
+        self.card = engine.card
+        self._engine = engine
+        self._replayed = Replayed(engine.card.id, self._call, record=record)
+
+    @property
+    def scale(self) -> int:
+        return self._engine.scale
+
+    def restore(self, batch: Batch) -> Tensor:
+        return self._replayed((batch.frames, batch.aligned))
+
+    def close(self) -> None:
+        self._replayed.forget()
+        self._engine.close()
+
+    def _call(self, given: Given) -> Tensor:
+        frames, aligned = given
+        assert frames is not None
+        keys = tuple(Key(frame=at, seed=0) for at in range(len(frames)))
+        return self._engine.restore(Batch(frames=frames, keys=keys, aligned=aligned))

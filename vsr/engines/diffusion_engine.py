@@ -13,6 +13,7 @@ from vsr.core.sampling import Sampling
 from vsr.engines import noise
 from vsr.engines.archs.sr3 import GRID, PATCH, Sr3
 from vsr.engines.base import Batch
+from vsr.engines.cuda import Call, Given, Replayed, exact_float32
 from vsr.engines.diffusion import grid, sample
 from vsr.engines.memory import bytes_per_pixel, memory_errors
 from vsr.engines.net import DTYPES, check_batch
@@ -52,6 +53,10 @@ class DiffusionEngine:
             self._net: Sr3 | None = net.to(self.device).eval().requires_grad_(False)
             for part in net.children():
                 part.to(dtype=DTYPES[precision], memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._trunk: Call = self._called
+        if self.device.type == "cuda":
+            exact_float32()
+            self._trunk = Replayed(card.id, self._called)  # every tile and every step has one shape
 
     @property
     def scale(self) -> int:
@@ -126,9 +131,14 @@ class DiffusionEngine:
 
         def call(rows: Part, columns: Part) -> Tensor:
             window = noisy if noisy is None else _seen(noisy, rows, columns)
-            return net.velocity(window, times, _seen(context, rows, columns, PATCH)).float()
+            return self._trunk((window, times, _seen(context, rows, columns, PATCH)))
 
         return self._over_tiles(call, whole, net.layout.trunk_reach, 1)
+
+    def _called(self, given: Given) -> Tensor:
+        noisy, times, context = given
+        assert self._net is not None and times is not None and context is not None
+        return self._net.velocity(noisy, times, context).float()
 
     def _over_tiles(self, call: Callable[[Part, Part], Tensor], whole: Tensor, reach: int, cell: int) -> Tensor:
         """Put the parts that `call` gives together; they are on a grid `cell` times coarser than `whole`'s."""
@@ -162,6 +172,8 @@ class DiffusionEngine:
 
     def close(self) -> None:
         self._net = None
+        if isinstance(self._trunk, Replayed):
+            self._trunk.forget()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 

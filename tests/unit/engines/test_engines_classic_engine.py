@@ -18,6 +18,7 @@ from vsr.engines import color_fix, noise, schedules
 from vsr.engines.archs.sr3_classic import Layout, Sr3Classic, card
 from vsr.engines.base import Batch, Key
 from vsr.engines.classic_engine import ClassicEngine, enlarged, windowed
+from vsr.engines.tiling import Tiled
 from vsr.filters import BICUBIC, resize
 
 SMALL = Layout(inner=8, norm_groups=4, multipliers=(1, 2), attention=(1,), res_blocks=1, image_size=32, scale=4)
@@ -204,3 +205,18 @@ def test_colour_fixes_and_consistency_come_after_sampling() -> None:
     close = engine_of(SMALL, Sampling(steps=2, consistency=4)).restore(batch)
     errors = [float((resize(result, 8, 8, BICUBIC) - low).abs().mean()) for result in (plain, close)]
     assert errors[1] < 0.1 * errors[0]
+
+
+def test_tiles_see_the_noise_of_the_place_they_lie_at() -> None:
+    """With a network that finds no noise, one step gives the noise itself, held to the range: the whole picture's."""
+    torch.manual_seed(0)
+    net = Sr3Classic(SMALL, BETAS)
+    torch.nn.init.zeros_(net.final_conv.block[3].weight)
+    torch.nn.init.zeros_(net.final_conv.block[3].bias)
+    engine = ClassicEngine(net, card=card("classic", SMALL), scale=4, sampling=Sampling(steps=1))
+    batch = batch_of(SMALL, 1, 20, 12, seed=6)
+    found, whole = Tiled(engine, tile=4).restore(batch), engine.restore(batch)
+    torch.testing.assert_close(found, whole, rtol=0, atol=1e-6)
+    left = float(schedules.alphas(BETAS)[-1])
+    wanted = (noise.field(6, 80, 48, 3) / left**0.5).clamp(-1, 1) / 2 + 0.5
+    torch.testing.assert_close(whole[0], wanted, rtol=0, atol=1e-5)

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tests.engines import IdentityEngine, MeanEngine
-from vsr.engines.base import Batch, Engine, Key
-from vsr.engines.cuda import SHAPES, Graphed, Recording, graphed, record
+from vsr.engines.base import Batch, Key
+from vsr.engines.cuda import SHAPES, Call, Given, Graphed, Recording, Replayed, graphed, record
 
 
 def batch(height: int, value: float = 0.5, frames: int = 3, device: str = "cpu") -> Batch:
@@ -21,16 +21,16 @@ class Recorder:
         self.made = 0
         self.replays = 0
 
-    def __call__(self, engine: Engine, batch: Batch) -> Recording:
+    def __call__(self, call: Call, given: Given) -> Recording:
         self.made += 1
-        static = Batch(frames=batch.frames.clone(), keys=batch.keys)
-        result = torch.zeros_like(engine.restore(static))
+        static = tuple(None if tensor is None else tensor.clone() for tensor in given)
+        result = torch.zeros_like(call(static))
 
         def replay() -> None:
             self.replays += 1
-            result.copy_(engine.restore(static))
+            result.copy_(call(static))
 
-        return Recording(batch=static, result=result, replay=replay)
+        return Recording(given=static, result=result, replay=replay)
 
 
 def test_a_shape_is_recorded_when_it_comes_again_and_replayed_from_then_on() -> None:
@@ -57,7 +57,7 @@ def test_only_some_shapes_are_recorded() -> None:
 
 
 def test_when_recording_fails_the_engine_runs_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
-    def fail(engine: Engine, batch: Batch) -> Recording:
+    def fail(call: Call, given: Given) -> Recording:
         raise RuntimeError("operation not permitted when stream is capturing")
 
     engine = Graphed(MeanEngine(), record=fail)
@@ -70,6 +70,25 @@ def test_engines_off_cuda_are_left_alone() -> None:
     engine = IdentityEngine()
     assert graphed(engine, "cpu") is engine
     assert isinstance(graphed(engine, "cuda:0"), Graphed)
+
+
+def test_calls_with_and_without_a_tensor_are_two_shapes() -> None:
+    recorder = Recorder()
+
+    def summed(given: Given) -> torch.Tensor:
+        first, second = given
+        assert first is not None
+        return first.clone() if second is None else first + second
+
+    call = Replayed("summed", summed, record=recorder)
+    one, two = torch.ones(2), torch.full((2,), 2.0)
+    for _ in range(3):
+        assert call((one, None)).tolist() == [1, 1]
+        assert call((one, two)).tolist() == [3, 3]
+        assert call((two, one)).tolist() == [3, 3]
+    assert recorder.made == 2
+    call.forget()
+    assert call((two, None)).tolist() == [2, 2]
 
 
 @pytest.mark.cuda

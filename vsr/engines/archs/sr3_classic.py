@@ -35,7 +35,7 @@ class Layout:
     levels (0 the finest) whose blocks attend. res_blocks: a level, downwards. image_size: side in output pixels.
     variant: `biggan` adds the noise level between the normalisation and the activation before a block's first
     convolution, where BigGAN has its conditional shift, and scales what a block gives by 1/sqrt(2) (Saharia et al.
-    2021, sec. 2.3); `sr3` adds it after that convolution.
+    2021, sec. 2.4); `sr3` adds it after that convolution.
     """
 
     frames: int = 1
