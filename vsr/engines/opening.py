@@ -7,7 +7,9 @@ from torch import nn
 from vsr.core.card import ModelCard, Precision
 from vsr.core.sampling import Sampling
 from vsr.engines.archs.sr3 import Sr3
+from vsr.engines.archs.sr3_classic import Sr3Classic
 from vsr.engines.base import Engine
+from vsr.engines.classic_engine import ClassicEngine
 from vsr.engines.cuda import graphed
 from vsr.engines.diffusion_engine import DiffusionEngine
 from vsr.engines.net import NetEngine
@@ -29,5 +31,7 @@ def engine_of(
     """
     if isinstance(net, Sr3):
         return DiffusionEngine(net, card=card, device=device, precision=precision, sampling=sampling)
+    if isinstance(net, Sr3Classic):
+        return ClassicEngine(net, card=card, scale=scale, device=device, precision=precision, sampling=sampling)
     body = getattr(net, "body", None)  # as every network of ours and spandrel's wrapper name it
     return graphed(NetEngine(net, card=card, scale=scale, body=body, device=device, precision=precision), device)

@@ -149,7 +149,7 @@ class Sr3(nn.Module):
         """Give the centre of (B, N, C, H, W), bicubic, at `self.scale`."""
         return shuffle(base_channels(frames[:, frames.shape[1] // 2], self.base), self.scale)
 
-    def context(self, base: Tensor, aligned: Tensor | None, deviation: float) -> Tensor:
+    def context(self, base: Tensor, aligned: Tensor | None, deviation: float | Tensor) -> Tensor:
         """Give what the net knows of the pictures, (B, width, sH/PATCH, sW/PATCH): base (B, C, sH, sW) in [0, 1]."""
         dtype = self.stem.weight.dtype
         folded = unshuffle((2 * base - 1).to(dtype), PATCH).contiguous(memory_format=torch.channels_last)
@@ -182,8 +182,8 @@ class Sr3(nn.Module):
         base = self.enlarged(frames)
         height, width = base.shape[-2:]
         base, aligned = padded(base, aligned)
-        deviation = self.deviation(self.scale)
-        time = torch.full((len(base),), START, device=base.device)
+        deviation = self.deviations[self.scale - 1]
+        time = torch.full_like(base[:, 0, 0, 0], START)
         restored = base - deviation / 2 * self.velocity(None, time, self.context(base, aligned, deviation))
         return restored if is_traced() else restored[..., :height, :width]
 
