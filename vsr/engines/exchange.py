@@ -60,11 +60,16 @@ class Exported:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Imported:
-    """Someone's model made ours: a card, and the bytes of its weight file with that suffix."""
+    """Someone's model made ours: the bytes of its weight file with that suffix, and a card for each of its scales."""
 
     content: bytes
     suffix: str
-    card: ModelCard
+    cards: tuple[ModelCard, ...]
+
+    @property
+    def card(self) -> ModelCard:
+        """The first of its cards."""
+        return self.cards[0]
 
 
 def export(model: str, *, format: Format = "onnx", scale: int | None = None) -> Exported:
@@ -132,7 +137,14 @@ def adopt(path: Path, name: str, *, config: Path | None = None) -> Imported:
         content = _checked(path, net.eval(), card)
         suffix = ".safetensors"
     card = replace(card, id=name, family=name, digest=weights.digest_of(content), licence=card.licence or "unknown")
-    return Imported(content=content, suffix=suffix, card=card)
+    every = () if config is not None else files.inspect_all(path)
+    if len(every) < 2:
+        return Imported(content=content, suffix=suffix, cards=(card,))
+    scaled = tuple(
+        replace(card, id=f"{name}-x{own.scale}", weights=name, scale=own.scale, divisor=own.divisor, halo=own.halo)
+        for own in every
+    )
+    return Imported(content=content, suffix=suffix, cards=scaled)
 
 
 def _configured(path: Path, config: Path) -> tuple[ModelCard, bytes]:
@@ -260,7 +272,7 @@ def _safetensors(net: nn.Module, card: ModelCard) -> tuple[bytes, Run]:
     with tempfile.TemporaryDirectory(prefix="vsr-") as folder:
         path = Path(folder) / "written.safetensors"
         path.write_bytes(content)
-        _, again = files.network(path)
+        _, again = files.network(path, scale=card.scale)
     again.eval()
     return content, lambda frames, aligned: _call(again, frames, aligned)
 

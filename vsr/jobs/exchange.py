@@ -103,8 +103,13 @@ def import_model(
     for suffix in (".safetensors", *weights.GRAPHS):  # the model that this one replaces may have been of another kind
         if suffix != made.suffix:
             (folder / f"{chosen}{suffix}").unlink(missing_ok=True)
-    with atomic.staged(folder / f"{chosen}.toml", overwrite=overwrite) as part:  # last: with it the model exists
-        part.write_text(cards.dump(made.card), encoding="utf-8")
+    written = [folder / f"{card.id}.toml" for card in made.cards]
+    for old in folder.glob("*.toml"):  # of a model that had other scales
+        if old not in written and old.stem.startswith(chosen) and cards.read_card(old).family == chosen:
+            old.unlink(missing_ok=True)
+    for card, at in zip(made.cards, written, strict=True):
+        with atomic.staged(at, overwrite=overwrite) as part:  # last: with it the model exists
+            part.write_text(cards.dump(card), encoding="utf-8")
     return ImportResult(card=made.card, source=path, path=file)
 
 

@@ -22,6 +22,7 @@ from tests.onnxgraph import layers, network
 from vsr.core.card import ModelCard
 from vsr.core.errors import IncompatibleModel, UnsafeWeights
 from vsr.engines import cards, exchange, registry, weights
+from vsr.engines.archs import sr3
 from vsr.engines.archs.compact import Compact
 from vsr.engines.archs.compact import Layout as CompactLayout
 from vsr.engines.archs.espcn import Espcn, Layout
@@ -244,3 +245,14 @@ def test_weights_of_another_network_under_an_imported_card_are_refused(
     (tmp_path / "mine.toml").write_text(cards.dump(replace(done.card, scale=2)))
     with pytest.raises(IncompatibleModel, match="the card says foreign/ESRGAN x2"):
         registry.open_engine("mine", scale=2)
+
+
+@pytest.mark.parametrize(("format", "scale"), [("onnx", 4), ("torchscript", 2), ("safetensors", 3)])
+def test_sr3_goes_out_as_its_first_step(tmp_path: Path, format: exchange.Format, scale: int) -> None:
+    torch.manual_seed(0)
+    net = sr3.Sr3(sr3.Layout(width=8, blocks=1, middle=1, frames=3, scales=(4, 2, 3)))
+    nn.init.normal_(net.head.weight, std=0.02)
+    save_file(dict(net.state_dict()), tmp_path / "trained.safetensors")
+    done = export(str(tmp_path / "trained.safetensors"), format=format, scale=scale)
+    assert done.card.scale == scale
+    assert done.largest_error < 1e-5

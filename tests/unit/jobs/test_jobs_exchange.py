@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from tests.onnxgraph import layers, network
 from vsr.core.errors import ModelError, OutputError, OutputExists, UnsafeWeights, UsageError, WeightsCorrupt
 from vsr.engines import registry
+from vsr.engines.archs import sr3
 from vsr.engines.archs.espcn import Espcn, Layout
 from vsr.jobs.exchange import export_model, import_model
 
@@ -120,3 +122,17 @@ def test_the_commands_say_what_they_did(tmp_path: Path, home: Path, capsys: pyte
     assert "--overwrite" in capsys.readouterr().err
     assert main(["models", "info", "again", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["scale"] == 4
+
+
+def test_a_network_of_several_scales_is_kept_under_one_name(tmp_path: Path, home: Path) -> None:
+    net = sr3.Sr3(sr3.Layout(width=8, blocks=1, middle=1, frames=3, scales=(4, 2)))
+    save_file(dict(net.state_dict()), tmp_path / "trained.safetensors")
+    done = import_model(tmp_path / "trained.safetensors", "mine")
+    assert {path.name for path in home.iterdir()} == {"mine-x2.toml", "mine-x4.toml", "mine.safetensors"}
+    assert done.card.scale == 4
+    for scale in (2, 4):
+        engine = registry.open_engine("mine", scale=scale)
+        assert engine.scale == scale and engine.card.id == f"mine-x{scale}"
+        engine.close()
+    import_model(checkpoint(tmp_path), "mine", overwrite=True)
+    assert {path.name for path in home.iterdir()} == {"mine.toml", "mine.safetensors"}
