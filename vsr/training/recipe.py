@@ -96,8 +96,8 @@ class DiffusionRecipe:
 
     start_weight: of the logarithm of its error (smooth crops, whose errors are small, count as much as others).
     lowest: the rest is drawn evenly between it and the start; samplers do not go below. unroll_from: the share of the
-    training after which the second stage begins (1: there is none). In it each update also samples the batch, the last
-    step with gradients, and the sample answers for its features and its edges, by these weights.
+    training after which the second stage begins (1: there is none). In it each update also samples the batch, and the
+    sample answers for its features and its edges, by these weights.
     """
 
     start_share: float = 0.4

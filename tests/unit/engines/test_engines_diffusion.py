@@ -64,7 +64,7 @@ def test_grids_fall_from_the_start(steps: int) -> None:
 
 
 def test_the_grid_of_four_is_the_measured_one() -> None:
-    assert grid(4) == pytest.approx((START, 1.2, 0.8, 0.4))
+    assert grid(4) == pytest.approx((START, 1.0, 0.575, 0.15))
 
 
 def test_no_steps_are_refused() -> None:
