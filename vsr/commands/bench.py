@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.argument("source", metavar="[INPUT]", required=False, type=click.Path(path_type=Path))
 @json_flag("the result")
 @volume_flags
-@settings_flags(("engine", "temporal", "encode"))
+@settings_flags(("engine", "temporal", "diffusion", "encode"))
 def command(source: Path | None, as_json: bool, quiet: bool, verbose: int, **flags: object) -> None:
     """Measure how fast each stage runs alone, and all of them together; say what limits the whole.
 
@@ -46,14 +46,21 @@ def _show(result: BenchResult) -> None:
     from vsr.commands.tables import show_facts, show_table
 
     rows = [
-        (stage.name, f"{stage.wall_ms:.2f}", f"{stage.cpu_ms:.2f}", f"{stage.capacity_fps:.1f}")
+        (
+            stage.name,
+            f"{stage.wall_ms:.2f}",
+            f"{stage.cpu_ms:.2f}",
+            f"{stage.wall_ms / result.megapixels:.1f}",
+            f"{stage.capacity_fps:.1f}",
+        )
         for stage in result.stages
     ]
-    show_table(("stage alone", "ms/frame", "CPU ms/frame", "capacity fps"), rows)
+    show_table(("stage alone", "ms/frame", "CPU ms/frame", "ms/Mpx out", "capacity fps"), rows)
     summary = result.summary
     together = [
         ("job", result.description),
         ("end to end", f"{summary.fps:.2f} fps, {summary.frames_out} frames in {clock(summary.wall_s)}"),
+        ("cost", f"{result.ms_per_megapixel:.0f} ms per megapixel of the result"),
         ("bottleneck", result.bottleneck),
         ("efficiency", f"{summary.efficiency:.2f} on {summary.cores} cores"),
     ]

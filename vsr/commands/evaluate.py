@@ -23,7 +23,8 @@ KINDS = ("bicubic", "gauss+decimate", "realistic")
     "models",
     multiple=True,
     metavar="MODEL",
-    help="Name or weight file; may be repeated. MODEL:x2x2 restores twice by x2 (default: the best shipped).",
+    help="Name or weight file; may be repeated (default: the best shipped). MODEL:x2x2 restores twice by x2; "
+    "MODEL:steps=4,noise=static samples a diffusion model so: steps, detail, consistency, noise, color_fix, frames.",
 )
 @click.option(
     "-s",
@@ -38,7 +39,9 @@ KINDS = ("bicubic", "gauss+decimate", "realistic")
     help="Folder or file of LR, one for each test set (default: LR is made of HR).",
 )
 @click.option("--degrade", type=click.Choice(KINDS), default="bicubic", show_default=True, help="How LR is made of HR.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of random degradations.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of random degradations and of noise."
+)
 @click.option(
     "--tta", is_flag=True, help="Add a row for each model run on all eight turns and mirrors (self-ensemble)."
 )

@@ -11,7 +11,7 @@ from vsr.core.settings import BLOCKS, SettingField, fields
 
 Callback = TypeVar("Callback", bound=Callable[..., None])
 
-TITLES = {"engine": "Model and machine", "temporal": "Time", "encode": "Output", "run": "Run"}
+TITLES = {"engine": "Model and machine", "temporal": "Time", "diffusion": "Diffusion", "encode": "Output", "run": "Run"}
 
 
 def settings_flags(blocks: Collection[str] = tuple(BLOCKS)) -> Callable[[Callback], Callback]:

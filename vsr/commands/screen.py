@@ -20,7 +20,7 @@ from rich.text import Text
 
 from vsr.commands.lines import clock, event_line, progress_line, stage_loads, summary_lines, visible
 from vsr.core import events
-from vsr.core.events import Event, Planned, Report, Summary, Warned, silent
+from vsr.core.events import Event, Planned, Report, Summary, Warned, Worked, silent
 
 Clock = Callable[[], float]
 
@@ -58,8 +58,8 @@ class JsonLines:
         self._last = -JSON_S
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, events.Progress):
-            if self._now() - self._last < JSON_S and event.done < event.total:
+        if isinstance(event, events.Progress | Worked):
+            if self._now() - self._last < JSON_S and event.done != event.total:
                 return
             self._last = self._now()
         click.echo(event_line(event))
@@ -79,6 +79,8 @@ class PlainLines:
                 click.echo(f"{visible(event.source)}: {event.frames} frames, {event.description}", err=True)
             case events.Progress():
                 self._progress(event)
+            case Worked():
+                self._worked(event)
             case Warned():
                 click.echo(f"warning: {visible(event.message)}", err=True)
             case Summary():
@@ -90,6 +92,11 @@ class PlainLines:
         if waited >= SILENCE_S or (waited >= LINE_S and percent >= self._percent + LINE_PERCENT):
             self._last, self._percent = self._now(), percent
             click.echo(progress_line(event), err=True)
+
+    def _worked(self, event: Worked) -> None:
+        if event.done == event.total or self._now() - self._last >= SILENCE_S:
+            self._last = self._now()
+            click.echo(_work_text(event), err=True)
 
 
 class Live:
@@ -119,6 +126,8 @@ class Live:
                 self._bar.refresh()
             case events.Progress():
                 self._progress(event)
+            case Worked():
+                self._draw(event.done, event.total, _work_text(event))
             case Warned():
                 self._say(f"warning: {visible(event.message)}", style="yellow")
             case Summary():
@@ -130,18 +139,24 @@ class Live:
         self._bar.stop()
 
     def _progress(self, event: events.Progress) -> None:
-        if self._now() - self._drawn < DRAW_S and event.done < event.total:
-            return
-        self._drawn = self._now()
         left = f", {clock(event.eta_s)} left" if event.eta_s is not None else ""
         text = f"{event.done}/{event.total} frames, {event.fps:.1f} fps{left}"
-        self._bar.update(
-            self._task, completed=event.done, total=event.total, text=text, loads=stage_loads(event.stages)
-        )
+        self._draw(event.done, event.total, text, loads=stage_loads(event.stages))
+
+    def _draw(self, done: int, total: int | None, text: str, loads: str = "") -> None:
+        if self._now() - self._drawn < DRAW_S and done != total:
+            return
+        self._drawn = self._now()
+        self._bar.update(self._task, completed=done, total=total, text=text, loads=loads)
         self._bar.refresh()
 
     def _say(self, text: str, style: str = "") -> None:
         self._console.print(Text(text, style=style), soft_wrap=True)
+
+
+def _work_text(event: Worked) -> str:
+    of = "" if event.total is None else f"/{event.total}"
+    return f"{event.note}, {event.done}{of} {event.unit}"
 
 
 def _show_summary(event: Summary) -> None:

@@ -15,6 +15,7 @@ from vsr.core.card import ModelCard, Precision
 from vsr.core.events import StageLoad
 from vsr.core.frame import ColorSpec
 from vsr.core.media import MediaInfo, OutputSpec, Span, StreamPlan
+from vsr.core.sampling import Sampling
 from vsr.core.settings import Settings
 
 DestinationKind = Literal["video", "image", "sequence"]
@@ -80,10 +81,24 @@ class Compute:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """Which frames have the steps of their restoration written, as pictures, into `folder`.
+
+    frames: numbers counted from the job's first frame, whose index in the source is `first`.
+    """
+
+    folder: Path
+    first: int
+    frames: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One source to one destination: `model_scale` times the source's size, then resampled to `output`'s size.
 
-    color: the source's, resolved: no `unspecified` matrix, range or siting in it.
+    color: the source's, resolved: no `unspecified` matrix, range or siting in it. sampling: of a diffusion model, with
+    what the planner decided; None for other models. track: (pts, dy, dx) of every frame that is decoded, rising in pts:
+    where the noise field lies on the model's output grid; empty where nothing moves it.
     """
 
     source: MediaInfo
@@ -101,4 +116,7 @@ class Job:
     seed: int
     fingerprint: str
     chunks: tuple[Chunk, ...]
+    sampling: Sampling | None = None
+    track: tuple[tuple[int, int, int], ...] = ()
+    trace: Trace | None = None
     warnings: tuple[str, ...] = field(default_factory=tuple)

@@ -8,6 +8,8 @@ from typing import Literal
 NoiseMode = Literal["pan", "static", "frame"]
 ColorFix = Literal["none", "adain", "wavelet", "backproject"]
 
+DIFFUSION = ("sr3", "sr3_classic")  # the archs that are sampled
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from vsr.core.errors import SettingsError
+from vsr.core.sampling import ColorFix, NoiseMode
 
 Device = str  # "auto", "cpu", "cuda", "cuda:1"
 PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16"]
@@ -65,6 +66,27 @@ class TemporalSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DiffusionSettings:
+    steps: int | None = option(
+        None,
+        "Network calls a frame: 1 gives the faithful mean, more add detail (default: the model's).",
+        low=1,
+        high=10_000,
+    )
+    detail: float = option(1.0, "How much of what later steps add is kept: 0 none, 1 all.", low=0, high=1)
+    consistency: int | None = option(
+        None,
+        "Times the result is brought back to the source's frame (default: by the source's codec).",
+        low=0,
+        high=20,
+    )
+    noise: NoiseMode = option("pan", "Where the noise stays: with the moving picture, on the screen, or nowhere.")
+    color_fix: ColorFix | None = option(
+        None, "How colours are brought back, in models that let them drift (default: the model's)."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EncodeSettings:
     codec: Codec | None = option(None, "Video codec (default: h264; what the container holds).")
     crf: float | None = option(None, "Constant quality; smaller is better (default: by codec).", low=0, high=63)
@@ -85,6 +107,14 @@ class RunSettings:
     end: str | None = option(None, "End before this: seconds or [HH:]MM:SS[.mmm].", metavar="TIME")
     rate: str | None = option(None, "Frame rate of an image sequence (default: 25).", metavar="NUM[/DEN]")
     seed: int = option(0, "Seed of engines that draw noise.", low=0, high=2**63 - 1)
+    trace: str | None = option(
+        None, "Write each step of chosen frames of a diffusion model here, a PNG a frame.", metavar="DIR"
+    )
+    trace_frames: str | None = option(
+        None,
+        "Frames to trace, counted from 0 at the first one restored (default: first, middle, last).",
+        metavar="N,N,...",
+    )
     overwrite: bool = option(False, "Replace an existing output.")
     strict: bool = option(False, "Fail on damaged input and on losses, instead of reporting them.")
 
@@ -93,6 +123,7 @@ class RunSettings:
 class Settings:
     engine: EngineSettings = field(default_factory=EngineSettings)
     temporal: TemporalSettings = field(default_factory=TemporalSettings)
+    diffusion: DiffusionSettings = field(default_factory=DiffusionSettings)
     encode: EncodeSettings = field(default_factory=EncodeSettings)
     run: RunSettings = field(default_factory=RunSettings)
 
@@ -139,6 +170,7 @@ class SettingField:
 BLOCKS: Mapping[str, type] = {
     "engine": EngineSettings,
     "temporal": TemporalSettings,
+    "diffusion": DiffusionSettings,
     "encode": EncodeSettings,
     "run": RunSettings,
 }

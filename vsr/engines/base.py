@@ -92,3 +92,12 @@ class Refining(Protocol):
             As `Engine.restore`.
         """
         ...
+
+
+@runtime_checkable
+class Weighed(Protocol):
+    """An engine that knows the memory it takes."""
+
+    def bytes_per_pixel(self) -> float:
+        """Give the working memory of a call in bytes per low-resolution pixel and window."""
+        ...

@@ -11,20 +11,29 @@ import torch
 from torch import Tensor
 
 from vsr.core.card import ModelCard, Precision
-from vsr.engines.archs.onnx_file import OnnxFile
-from vsr.engines.base import Batch, Engine, Key
+from vsr.core.sampling import Sampling
+from vsr.engines.base import Batch, Engine, Key, SelfTiling, Weighed
 from vsr.engines.device import check_precision, free_bytes, quick_precisions
 from vsr.engines.memory import GRAPH_BYTES, tile_that_fits
-from vsr.engines.net import NetEngine
 from vsr.engines.registry import open_engine
 
 log = logging.getLogger(__name__)
 
+# Of an engine that tiles itself: a U-Net holds more than its widest operator shows, and whole pictures lie beside its
+# tiles. Measured at x4 to 1920x1080, 4 steps: 3824 bytes a low-resolution pixel whole, 1516 in tiles of 128, where the
+# operator shows 1152; these two make it 3968 and 1967.
+HELD = 2.5
+CANVAS_BYTES = 68.0  # an output pixel and channel: 17 planes in float32
 FLOOR_DB = 50.0  # a reduced precision must agree with fp32 this well: far below what any codec adds
 
 
 def choose_precision(
-    card: ModelCard, reference: str, scale: int, device: str, wanted: Precision | Literal["auto"] = "auto"
+    card: ModelCard,
+    reference: str,
+    scale: int,
+    device: str,
+    wanted: Precision | Literal["auto"] = "auto",
+    sampling: Sampling | None = None,
 ) -> Precision:
     """Give the precision to run a chosen model in: the one wanted, or the quickest that is right.
 
@@ -40,7 +49,7 @@ def choose_precision(
         check_precision(card, device, wanted)
         return wanted
     return right_precision(
-        lambda precision: open_engine(reference, scale=scale, device=device, precision=precision),
+        lambda precision: open_engine(reference, scale=scale, device=device, precision=precision, sampling=sampling),
         card,
         device,
         quick_precisions(device),
@@ -48,18 +57,29 @@ def choose_precision(
 
 
 def choose_tile(
-    card: ModelCard, reference: str, scale: int, device: str, precision: Precision, size: tuple[int, int], calls: int
+    card: ModelCard,
+    reference: str,
+    scale: int,
+    device: str,
+    precision: Precision,
+    size: tuple[int, int],
+    calls: int,
+    sampling: Sampling | None = None,
 ) -> int | None:
     """Give the tile side with which `calls` calls at a time on pictures of `size` (height, width) fit; None: whole.
 
     Half of the free memory is for the network: decoder, queues, encoder and other programs have the rest.
     """
-    engine = open_engine(reference, scale=scale, device="cpu", precision="fp32")
-    per_pixel = engine.bytes_per_pixel() if isinstance(engine, NetEngine | OnnxFile) else GRAPH_BYTES
+    engine = open_engine(reference, scale=scale, device="cpu", precision="fp32", sampling=sampling)
+    per_pixel = engine.bytes_per_pixel() if isinstance(engine, Weighed) else GRAPH_BYTES
     engine.close()
+    budget = free_bytes(device) / 2 / calls
+    if isinstance(engine, SelfTiling):
+        per_pixel *= HELD
+        budget -= CANVAS_BYTES * (1 if card.domain == "y" else 3) * scale**2 * size[0] * size[1]
     if precision != "fp32":
         per_pixel /= 2
-    return tile_that_fits(per_pixel, *size, free_bytes(device) / 2 / calls, card.halo)
+    return tile_that_fits(per_pixel, *size, max(budget, 0.0), card.halo)
 
 
 def right_precision(

@@ -67,7 +67,8 @@ def find(card: ModelCard) -> Path:
     Raises:
         WeightsMissing: there is none.
     """
-    looked = [folder / f"{card.weights or card.id}{suffix}" for folder in folders() for suffix in (".safetensors", *GRAPHS)]
+    name = card.weights or card.id
+    looked = [folder / f"{name}{suffix}" for folder in folders() for suffix in (".safetensors", *GRAPHS)]
     for path in looked:
         if path.is_file():
             return path

@@ -47,7 +47,8 @@ def evaluate(
 ) -> Evaluation:
     """Measure models on test sets, beside bicubic.
 
-    models: names, files, or either with steps (`espcn:x2x2`); none: the best shipped one. test_sets: see
+    models: names, files, or either with steps or settings (`espcn:x2x2`, `sr3:steps=4,noise=static`); none: the best
+    shipped one. seed: of random degradations, and of noise that a model draws. test_sets: see
     `evaluation.testsets`. scale: None takes that of `lr` or of the first model. lr: one folder or file for each test
     set, else LR is made by `degradation` (None: bicubic). ensemble: a second row for each model, run with its geometric
     self-ensemble. frames_limit: frames of each video, None for all. crops: clips a set that are cut out for the page.
@@ -83,7 +84,7 @@ def evaluate(
         with torch.inference_mode(), ExitStack() as stack:
             runners = []
             for each in contestants:
-                runners.append(Runner(contestant=each, device=place))
+                runners.append(Runner(contestant=each, device=place, seed=seed))
                 stack.callback(runners[-1].close)
             sets.append(bench.run(test_set, str(path), runners))
     return Evaluation(

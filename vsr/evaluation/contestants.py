@@ -1,6 +1,7 @@
 """Contestants: what the user names as a model -> restored pictures of a clip.
 
 `espcn` is a model; `espcn:x2x2` restores twice by x2, the second time what the first gave, without rounding between;
+`sr3:steps=4,noise=static` samples a diffusion model so (`evaluation.sampling`), and both may stand behind one another;
 a file is a model too (`.safetensors`, `.pth`, `.pb`, ...). Every run goes through `pipeline.infer.Restorer`.
 """
 
@@ -17,30 +18,37 @@ import torch
 from torch import Tensor
 
 from vsr.core.card import ModelCard
-from vsr.core.errors import IncompatibleModel
-from vsr.core.frame import Domain, Picture
+from vsr.core.errors import IncompatibleModel, UsageError
+from vsr.core.frame import Domain, Frame, Picture, pixel_format
+from vsr.core.sampling import DIFFUSION, Sampling
 from vsr.engines import registry
 from vsr.engines.base import Engine
 from vsr.engines.tta import Ensemble
 from vsr.evaluation.protocol import enlarged, luma, planes, rgb, rounded, ycc
+from vsr.evaluation.sampling import Asked, read
 from vsr.evaluation.testsets import Footage
 from vsr.filters import BICUBIC
 from vsr.pipeline.infer import Restorer
+from vsr.temporal import pan
 from vsr.temporal.window import windows
 
 BASELINE = "bicubic"
-_STEPS = re.compile(r"(?P<reference>.+):(?P<steps>x\d+(?:x\d+)*)")
+_PART = re.compile(r"(?P<rest>.+):(?:(?P<steps>x\d+(?:x\d+)*)|(?P<settings>\w[\w-]*=[^:]*))")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contestant:
-    """A model in a comparison. steps: the scales it is run at, one after the other; their product is the scale."""
+    """A model in a comparison. steps: the scales it is run at, one after the other; their product is the scale.
+
+    sampling: of a diffusion model, None for its own choice throughout.
+    """
 
     label: str
     reference: str
     steps: tuple[int, ...]
     card: ModelCard
     is_ensemble: bool = False
+    sampling: Sampling | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,34 +76,62 @@ def choose(text: str, scale: int | None, *, is_ensemble: bool = False) -> Contes
 
     Raises:
         UnknownModel, IncompatibleModel, WeightsMissing, WeightsCorrupt, UnsafeWeights: see `registry.choose`.
+        UsageError: settings that there are not, or of a model that is no diffusion model.
     """
-    match = _STEPS.fullmatch(text)
-    reference = match["reference"] if match else text
-    steps = tuple(int(step) for step in match["steps"][1:].split("x")) if match else ()
+    reference, steps, asked = _taken_apart(text)
     if scale is not None and steps and math.prod(steps) != scale:
         raise IncompatibleModel(
             f"{text} makes pictures {math.prod(steps)} times larger, not {scale} times",
             hint=f"Steps multiply: {reference}:x2x2 is x4.",
         )
-    choices = [registry.choose(reference, step) for step in steps or (scale,)]
+    frames = None if asked is None else asked.frames
+    choices = [registry.choose(reference, step, frames) for step in steps or (scale,)]
     card = choices[0].card
+    if asked is not None and asked.is_sampled and card.arch not in DIFFUSION:
+        raise UsageError(
+            f"{card.id} is no diffusion model: nothing of it is sampled", hint=f"Name it alone: {reference}."
+        )
     name = Path(reference).name if choices[0].reference != card.id else card.family
-    label = name + (f" {'·'.join(f'x{step}' for step in steps)}" if len(steps) > 1 else "")
+    words = [
+        name,
+        *(["·".join(f"x{step}" for step in steps)] if len(steps) > 1 else []),
+        *(asked.words if asked else ()),
+    ]
     return Contestant(
-        label=label + (" +tta" if is_ensemble else ""),
+        label=" ".join(words) + (" +tta" if is_ensemble else ""),
         reference=choices[0].reference if choices[0].reference != card.id else reference,
         steps=tuple(choice.scale for choice in choices),
         card=card,
         is_ensemble=is_ensemble,
+        sampling=None if asked is None else asked.sampling,
     )
+
+
+def _taken_apart(text: str) -> tuple[str, tuple[int, ...], Asked | None]:
+    """Give the model, its scales (none: one run) and its settings; the last two stand behind colons, in any order."""
+    reference = text
+    steps: tuple[int, ...] = ()
+    asked: Asked | None = None
+    while match := _PART.fullmatch(reference):
+        if match["steps"]:
+            if steps:
+                raise UsageError(f"{text} has steps of scale twice")
+            steps = tuple(int(step) for step in match["steps"][1:].split("x"))
+        else:
+            if asked is not None:
+                raise UsageError(f"{text} has settings twice", hint="Put commas between them: steps=4,noise=static.")
+            asked = read(match["settings"])
+        reference = match["rest"]
+    return reference, steps, asked
 
 
 @dataclass(slots=True, kw_only=True)
 class Runner:
-    """Runs a contestant over clips. Opens its engines when made; `close` gives them back."""
+    """Runs a contestant over clips. Opens its engines when made; `close` gives them back. seed: of its noise."""
 
     contestant: Contestant
     device: str = "cpu"
+    seed: int = 0
     watch: Stopwatch = field(default_factory=Stopwatch)
     _engines: tuple[Engine, ...] = field(init=False)
 
@@ -111,10 +147,13 @@ class Runner:
         """
         domain = self.contestant.card.domain
         stream: Iterator[Picture] = _pictures(footage, domain, self.device)
-        height, width = footage.lr[0].shape[:2]
+        places = _places(footage) if self._pans and len(footage.lr) > 1 else ()
+        height, width = full = footage.lr[0].shape[:2]
         for engine in self._engines:
             height, width = height * engine.scale, width * engine.scale
-            stream = self._run(engine, stream, height, width)
+            offsets = (pan.rounded(place, height // full[0]) for place in places)
+            track = tuple((index, *offset) for index, offset in enumerate(offsets))
+            stream = self._run(engine, stream, height, width, track)
         for index, picture in enumerate(self._timed(stream)):
             yield _result(picture.data.cpu().double(), footage, index, domain)
 
@@ -123,11 +162,30 @@ class Runner:
             engine.close()
 
     def _open(self, step: int) -> Engine:
-        engine = registry.open_engine(self.contestant.reference, scale=step, device=self.device, precision="fp32")
+        engine = registry.open_engine(
+            self.contestant.reference,
+            scale=step,
+            device=self.device,
+            precision="fp32",
+            sampling=self.contestant.sampling,
+        )
         return Ensemble(engine) if self.contestant.is_ensemble else engine
 
-    def _run(self, engine: Engine, pictures: Iterator[Picture], height: int, width: int) -> Iterator[Picture]:
-        restorer = Restorer(engine=engine, height=height, width=width, kernel=BICUBIC)
+    @property
+    def _pans(self) -> bool:
+        """Whether noise enters the result, and moves with the picture."""
+        sampling = self.contestant.sampling or Sampling()
+        return self.contestant.card.arch in DIFFUSION and sampling.noise == "pan" and sampling.steps != 1
+
+    def _run(
+        self,
+        engine: Engine,
+        pictures: Iterator[Picture],
+        height: int,
+        width: int,
+        track: tuple[tuple[int, int, int], ...],
+    ) -> Iterator[Picture]:
+        restorer = Restorer(engine=engine, height=height, width=width, seed=self.seed, track=track, kernel=BICUBIC)
         size = engine.card.frames
         for window in windows(pictures, size=size, opens_shot=lambda picture: picture.opens_shot):
             yield restorer.restore([window])[0]
@@ -143,6 +201,15 @@ class Runner:
             self.watch.seconds += time.perf_counter() - began
             self.watch.pixels += picture.data.shape[-2] * picture.data.shape[-1]
             yield picture
+
+
+def _places(footage: Footage) -> tuple[pan.Place, ...]:
+    """Give how far each LR frame has moved since its shot began, as a job's plan measures it."""
+    frames = (
+        Frame(index=at, pts=at, duration=1, planes=(plane,), format=pixel_format("gray"), opens_shot=opens_shot)
+        for at, (plane, opens_shot) in enumerate(zip(footage.lr_luma, footage.opens_shot, strict=True))
+    )
+    return tuple(pan.track(frames))
 
 
 def _pictures(footage: Footage, domain: Domain, device: str) -> Iterator[Picture]:

@@ -105,6 +105,11 @@ def lr_error(restored: Tensor, lr: Tensor, scale: int) -> float:
     return 1e5 * float((((again - lr) * 2 / PEAK) ** 2).mean())
 
 
+def color_shift(sr: Tensor, hr: Tensor) -> float:
+    """Give how far the mean of a plane (C, H, W) is from HR's, in codes: that of the plane that is farthest off."""
+    return float((sr.mean(dim=(-2, -1)) - hr.mean(dim=(-2, -1))).abs().max())
+
+
 _FIGURES: dict[str, Callable[[Compared], float | None]] = {
     "psnr_y": lambda c: psnr(c.hr_y, c.sr_y),
     "ssim_y": lambda c: ssim(c.hr_y, c.sr_y),
@@ -114,6 +119,7 @@ _FIGURES: dict[str, Callable[[Compared], float | None]] = {
     "detail": lambda c: detail(c.sr_y, c.hr_y),
     "gmsd": lambda c: gmsd(c.hr_y, c.sr_y),
     "lr_error": lambda c: lr_error(c.restored, c.lr, c.scale),
+    "color_shift": lambda c: color_shift(c.sr_rgb, c.hr_rgb),
 }
 
 METRICS = (
@@ -145,6 +151,13 @@ METRICS = (
         best="low",
         digits=2,
         meaning="1e5 x mean squared error on [-1, 1] of the result, shrunk by bicubic, against LR",
+    ),
+    Metric(
+        name="color_shift",
+        label="colour shift",
+        best="low",
+        digits=3,
+        meaning="difference of the mean of R, G or B, whichever is farthest from HR's, in codes",
     ),
     Metric(
         name="vgg19",

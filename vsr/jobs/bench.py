@@ -46,13 +46,21 @@ class StageCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchResult:
+    """How fast the stages and all of them together are. megapixels: of one frame of the result."""
+
     description: str
     stages: tuple[StageCost, ...]
     summary: Summary
+    megapixels: float
 
     @property
     def bottleneck(self) -> str:
         return min(self.stages, key=lambda stage: stage.capacity_fps).name
+
+    @property
+    def ms_per_megapixel(self) -> float:
+        """Milliseconds of the whole pipeline for a megapixel of the result."""
+        return 1000 / (self.summary.fps * self.megapixels) if self.summary.fps > 0 else 0.0
 
 
 def bench(source: Path | None, settings: dict[str, object], report: Report = silent) -> BenchResult:
@@ -73,6 +81,7 @@ def bench(source: Path | None, settings: dict[str, object], report: Report = sil
         description=f"{line}, {job.card.id} {job.compute.precision} on {job.compute.device}, {job.output.encoder}",
         stages=costs or _together(summary),
         summary=summary,
+        megapixels=job.output.width * job.output.height / 1e6,
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from vsr.core.events import silent
 from vsr.core.job import Chunk, Job
 from vsr.core.media import Span
+from vsr.core.sampling import Sampling
 from vsr.core.settings import fields
 from vsr.jobs.executors.here import Here
 from vsr.jobs.preflight import forecast_bytes
@@ -63,7 +64,7 @@ def _sample(job: Job) -> Job:
         lead=whole.lead,
         tail=whole.tail,
     )
-    return dataclasses.replace(job, chunks=(chunk,))
+    return dataclasses.replace(job, chunks=(chunk,), trace=None)
 
 
 def to_toml(job: Job, estimated_s: float | None = None) -> str:
@@ -89,6 +90,8 @@ def _lines(job: Job, estimated_s: float | None) -> Iterator[str]:
     card = job.card
     yield from _table(id=card.id, arch=card.arch, scale=job.model_scale, domain=card.domain, frames=card.frames)
     yield from _table(parameters=card.parameters, licence=card.licence)
+    if job.sampling is not None:
+        yield from _sampling(job, job.sampling)
     yield from ("", "[compute]")
     compute = job.compute
     yield from _table(device=compute.device, precision=compute.precision, workers=compute.workers)
@@ -111,6 +114,19 @@ def _lines(job: Job, estimated_s: float | None) -> Iterator[str]:
     if job.warnings:
         yield from ("", f"# warnings: {len(job.warnings)}")
         yield from (f"# - {' '.join(warning.split())}" for warning in job.warnings)
+
+
+def _sampling(job: Job, sampling: Sampling) -> Iterator[str]:
+    """Tell how a diffusion model is sampled, and how far the picture moves."""
+    yield from ("", "[sampling]")
+    for item in dataclasses.fields(sampling):
+        value = getattr(sampling, item.name)
+        yield f"# {item.name}: left to the model" if value is None else f"{item.name} = {_value(value)}"
+    if job.track:
+        down, across = (max(abs(place[k]) for place in job.track) for k in (1, 2))
+        yield from _table(tracked_frames=len(job.track), farthest_down=down, farthest_across=across)
+    if job.trace is not None:
+        yield from _table(trace=str(job.trace.folder), trace_frames=",".join(map(str, job.trace.frames)))
 
 
 def _color(name: str, color: object) -> Iterator[str]:

@@ -21,10 +21,12 @@ from vsr.core.events import Planned, Report, Warned, silent
 from vsr.core.frame import ColorSpec, pixel_format
 from vsr.core.job import Chunk, Compute, Destination, Job
 from vsr.core.media import MediaInfo, OutputSpec, Span, StreamPlan
+from vsr.core.sampling import Sampling
 from vsr.core.settings import Resolved, Settings
 from vsr.engines import device, registry, trial
 from vsr.io import codecs, containers
 from vsr.io.probe import probe
+from vsr.jobs import diffusion
 from vsr.jobs.destination import destination as decide_destination
 from vsr.jobs.geometry import Target, target
 from vsr.jobs.preflight import refuse_impossible
@@ -38,6 +40,8 @@ DEFAULT_SCALE = 2.0
 def plan(source: Path, destination: Path | None, resolved: Resolved, *, report: Report = silent) -> Job:
     """Decide a job completely. Reads the source's packets, opens the model, opens no output.
 
+    Where noise moves with the picture, the source is decoded once to measure how it moves.
+
     Raises:
         InputError, ModelError, DeviceError, UsageError, OutputError: see `core/errors.py`.
     """
@@ -50,11 +54,16 @@ def plan(source: Path, destination: Path | None, resolved: Resolved, *, report: 
     info = probe(source, rate=_rate(settings.run.rate))
     span = time_span(info, settings.run.start, settings.run.end)
     choice, size = _model(info, settings)
+    sampling = diffusion.sampling(info, resolved, choice.card)
+    chunks = _chunks(info, span, choice.card, settings)
+    count = sum(chunk.frames for chunk in chunks)
+    diffusion.refuse_long_window(resolved, choice.card, count)
+    trace = diffusion.trace(resolved, choice.card, first=_first(info, span), count=count)
     where = _destination(info, destination, settings, choice, size)
     color = resolve(info.video.color, pixel_format(info.video.pixel_format), info.video.width, info.video.height)
     output = _output(info, settings, where, color, size)
     streams = containers.plan_streams(info, where.container) if where.kind == "video" else ()
-    compute = _compute(info, settings, choice)
+    compute = _compute(info, settings, choice, sampling)
     lost = codecs.format_losses(info.video.pixel_format, output.pixel_format)
     losses = (*lost, *_losses(info, streams, where))
     if settings.run.strict:
@@ -74,15 +83,23 @@ def plan(source: Path, destination: Path | None, resolved: Resolved, *, report: 
         streams=streams,
         span=span,
         seed=settings.run.seed,
-        fingerprint=_fingerprint(info, settings, choice.card, output, compute),
-        chunks=_chunks(info, span, choice.card, settings),
+        fingerprint=_fingerprint(info, settings, choice.card, output, compute, sampling),
+        chunks=chunks,
+        sampling=sampling,
+        trace=trace,
         warnings=warnings,
     )
     refuse_impossible(job)
     report(Planned(source=str(info.path), destination=str(where.path), frames=_frames(job), description=_line(job)))
     for warning in warnings:
         report(Warned(message=warning))
-    return job
+    return _with_track(job, report) if diffusion.needs_track(job) else job
+
+
+def _with_track(job: Job, report: Report) -> Job:
+    track = tuple(diffusion.measured_track(job, report))
+    digest = hashlib.sha256(repr((job.fingerprint, track)).encode()).hexdigest()
+    return dataclasses.replace(job, track=track, fingerprint=digest)
 
 
 def _rate(text: str | None) -> Fraction | None:
@@ -233,28 +250,32 @@ def _refuse_losses(info: MediaInfo, losses: Sequence[str]) -> None:
         )
 
 
-def _compute(info: MediaInfo, settings: Settings, choice: registry.Choice) -> Compute:
+def _compute(info: MediaInfo, settings: Settings, choice: registry.Choice, sampling: Sampling | None) -> Compute:
     engine, card, video = settings.engine, choice.card, info.video
     chosen = device.pick_device(engine.device)
     is_cpu = chosen == "cpu"
     if is_cpu:
         device.tune_allocator()
-    precision = trial.choose_precision(card, choice.reference, choice.scale, chosen, engine.precision)
+    precision = trial.choose_precision(card, choice.reference, choice.scale, chosen, engine.precision, sampling)
     # Small pictures do not fill a GPU one at a time; on a CPU batches leave the cache and lose.
     batch = engine.batch or (1 if is_cpu or video.width * video.height > 960 * 540 else 4)
     workers = (engine.workers or device.cores()) if is_cpu else 1
     tile = engine.tile
     if tile is not None and card.tiling == "never":
         raise IncompatibleModel(f"{card.id} cannot be tiled", hint="Leave out --tile.")
+    if tile is not None and sampling is not None:
+        # Opened below otherwise: what the engine refuses of its sampling is refused before the pan is measured.
+        registry.open_engine(choice.reference, scale=choice.scale, sampling=sampling).close()
     if tile is None and card.tiling != "never":
         size = (video.height, video.width)
-        tile = trial.choose_tile(card, choice.reference, choice.scale, chosen, precision, size, batch * workers)
+        calls = batch * workers
+        tile = trial.choose_tile(card, choice.reference, choice.scale, chosen, precision, size, calls, sampling)
     return Compute(device=chosen, precision=precision, batch=batch, tile=tile, workers=workers)
 
 
 def _chunks(info: MediaInfo, span: Span, card: ModelCard, settings: Settings) -> tuple[Chunk, ...]:
     """One chunk a job for now: the whole span. Chunks of bounded length will come from here."""
-    every = info.packets.pts if info.kind == "video" else tuple(range(info.frame_count))
+    every = _every(info)
     inside = [pts for pts in every if pts in span]
     context = reach(card.frames, settings.temporal.stride)
     lead = context + MEMORY if card.frames > 1 else 0
@@ -281,6 +302,16 @@ def _chunks(info: MediaInfo, span: Span, card: ModelCard, settings: Settings) ->
     )
 
 
+def _every(info: MediaInfo) -> tuple[int, ...]:
+    """Give the pts of every frame; of images, their numbers."""
+    return info.packets.pts if info.kind == "video" else tuple(range(info.frame_count))
+
+
+def _first(info: MediaInfo, span: Span) -> int:
+    """Give the index in the source of the span's first frame."""
+    return next(index for index, pts in enumerate(_every(info)) if pts in span)
+
+
 def _frames(job: Job) -> int:
     return sum(chunk.frames for chunk in job.chunks)
 
@@ -293,7 +324,14 @@ def _line(job: Job) -> str:
     )
 
 
-def _fingerprint(info: MediaInfo, settings: Settings, card: ModelCard, output: OutputSpec, compute: Compute) -> str:
+def _fingerprint(
+    info: MediaInfo,
+    settings: Settings,
+    card: ModelCard,
+    output: OutputSpec,
+    compute: Compute,
+    sampling: Sampling | None,
+) -> str:
     """Give a digest of the source's content (sampled), every setting that touches a pixel, model and version."""
     digest = hashlib.sha256()
     for file in info.files or (info.path,):
@@ -303,6 +341,7 @@ def _fingerprint(info: MediaInfo, settings: Settings, card: ModelCard, output: O
             content.seek(max(0, size - (1 << 20)))
             digest.update(content.read())
     ran = (compute.device.partition(":")[0], compute.precision, compute.batch, compute.tile, settings.run.decoder)
-    facts = (info.packets, settings.engine, settings.temporal, settings.run.start, settings.run.end, output, ran)
+    cut = (settings.run.start, settings.run.end)
+    facts = (info.packets, settings.engine, settings.temporal, sampling, cut, output, ran)
     digest.update(repr((facts, settings.run.seed, card.id, card.digest, __version__)).encode())
     return digest.hexdigest()

@@ -31,6 +31,7 @@ from vsr.pipeline import cuda
 from vsr.pipeline.infer import Restorer
 from vsr.pipeline.lanes import Feed, Lanes
 from vsr.pipeline.pictures import pictures
+from vsr.pipeline.trace import Traced
 from vsr.temporal.window import Window, windows
 
 Tick = Callable[[int, tuple[StageLoad, ...]], None]
@@ -55,6 +56,7 @@ def open_engine(job: Job) -> Engine:
         device=job.compute.device,
         precision=job.compute.precision,
         frames=job.card.frames,
+        sampling=job.sampling,
     )
 
 
@@ -203,16 +205,26 @@ def open_restorer(job: Job, engine: Engine) -> Restorer:
         device=job.compute.device,
         precision="fp32",
         frames=job.card.frames,
+        sampling=job.sampling,
     )
     return Restorer(
-        engine=engine,
+        engine=_traced(job, engine),
         height=job.output.height,
         width=job.output.width,
         seed=job.seed,
         tile=job.compute.tile,
+        track=job.track,
         open_exact=None if job.compute.precision == "fp32" else exact,
         kernel=KERNELS.get(job.card.family, LANCZOS),
     )
+
+
+def _traced(job: Job, engine: Engine) -> Engine:
+    if job.trace is None:
+        return engine
+    chosen = {job.trace.first + number: number for number in job.trace.frames}
+    video = job.source.video
+    return Traced(engine, folder=job.trace.folder, chosen=chosen, height=video.height, width=video.width)
 
 
 def _open_sink(job: Job, path: Path) -> Sink:

@@ -7,9 +7,11 @@ network gives infinities or NaN, and brings the result to the exact size that wa
 
 from __future__ import annotations
 
+import bisect
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +19,7 @@ from torch import Tensor
 
 from vsr.core.errors import ChunkFailed, OutOfMemory
 from vsr.core.frame import Picture
-from vsr.engines.base import Batch, Engine, Key
+from vsr.engines.base import Batch, Engine, Key, SelfTiling
 from vsr.engines.memory import memory_errors
 from vsr.engines.tiling import Tiled
 from vsr.filters import LANCZOS, Kernel, resize
@@ -43,7 +45,7 @@ class Restorer:
 
     height, width: of the result; when they differ from the engine's output it is resampled with `kernel`, antialiased.
     tile: largest tile side in input pixels, None for whole pictures. open_exact opens the same engine in float32,
-    or is None where the engine already runs in float32.
+    or is None where the engine already runs in float32. track: (pts, dy, dx), rising in pts, of noise that moves.
     """
 
     engine: Engine
@@ -51,6 +53,7 @@ class Restorer:
     width: int
     seed: int = 0
     tile: int | None = None
+    track: tuple[tuple[int, int, int], ...] = ()
     open_exact: Callable[[], Engine] | None = None
     kernel: Kernel = LANCZOS
     check_finite: bool = True
@@ -82,8 +85,14 @@ class Restorer:
         aligned = None
         if self.engine.card.alignment == "grid":
             aligned = torch.stack([_aligned(window, self.engine.scale) for window in windows])
-        keys = tuple(Key(frame=window.center.index, seed=self.seed) for window in windows)
+        keys = tuple(self._key(window.center) for window in windows)
         return Batch(frames=frames, keys=keys, aligned=aligned)
+
+    def _key(self, center: Picture) -> Key:
+        """Give what a frame's noise depends on. A frame that the track lacks lies where the one before it does."""
+        at = bisect.bisect_right(self.track, center.pts, key=itemgetter(0))
+        _, dy, dx = self.track[max(0, at - 1)] if self.track else (0, 0, 0)
+        return Key(frame=center.index, seed=self.seed, offset=(dy, dx))
 
     def _picture(self, center: Picture, data: Tensor) -> Picture:
         alpha = center.alpha
@@ -171,7 +180,7 @@ class Restorer:
             batch = Batch(frames=_extended(batch.frames, below, right), keys=batch.keys, aligned=aligned)
         runner: Engine = engine
         if tile is not None and tile < max(batch.frames.shape[-2:]):
-            runner = Tiled(engine, tile=tile)
+            runner = engine.tiled(tile) if isinstance(engine, SelfTiling) else Tiled(engine, tile=tile)
         return runner.restore(batch)[..., : height * scale, : width * scale]
 
     def close(self) -> None:

@@ -189,12 +189,15 @@ def test_bench_shows_each_stage_alone_and_what_limits_the_whole(stand_in: StandI
         asked.append((source, settings))
         stage = SimpleNamespace(name="infer", wall_ms=40.0, cpu_ms=39.5, capacity_fps=50.0)
         whole = SimpleNamespace(fps=48.1, frames_out=96, wall_s=2.0, efficiency=0.93, cores=2)
-        return SimpleNamespace(description="x2", stages=(stage,), summary=whole, bottleneck="infer")
+        return SimpleNamespace(
+            description="x2", stages=(stage,), summary=whole, bottleneck="infer", megapixels=0.5, ms_per_megapixel=41.6
+        )
 
     stand_in("vsr.jobs.bench", bench=bench)
     text = _vsr("bench", "--model", "espcn").stdout
     assert asked == [(None, {"model": "espcn"})]
     rows = [line.split() for line in text.splitlines()]
-    assert ["infer", "40.00", "39.50", "50.0"] in rows
+    assert ["infer", "40.00", "39.50", "80.0", "50.0"] in rows
+    assert ["cost", "42", "ms", "per", "megapixel", "of", "the", "result"] in rows
     assert ["bottleneck", "infer"] in rows
     assert ["efficiency", "0.93", "on", "2", "cores"] in rows

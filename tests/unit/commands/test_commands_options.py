@@ -16,8 +16,9 @@ UPSCALE_FLAGS = (
     "-o --output -p --preset --dry-run --json -q --quiet -v --verbose "
     "-m --model -s --scale --height --width --device --precision --batch --tile --workers "
     "--frames --stride --edge --shots --no-shots "
+    "--steps --detail --consistency --noise --color-fix "
     "--codec --crf --encoder-preset --pix-fmt --container --image-depth --faststart --no-faststart --encoder-threads "
-    "--decoder --start --end --rate --seed --overwrite --no-overwrite --strict --no-strict"
+    "--decoder --start --end --rate --seed --trace --trace-frames --overwrite --no-overwrite --strict --no-strict"
 )
 
 
@@ -102,4 +103,4 @@ def test_help_tells_the_default_exactly_once(item: SettingField) -> None:
 def test_help_lists_the_flags_block_by_block() -> None:
     text = CliRunner().invoke(vsr, ["upscale", "--help"]).output
     titles = [line for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
-    assert titles == ["Options:", "Model and machine:", "Time:", "Output:", "Run:"]
+    assert titles == ["Options:", "Model and machine:", "Time:", "Diffusion:", "Output:", "Run:"]

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from vsr.commands import screen
-from vsr.core.events import Event, Planned, Progress, Summary, Warned
+from vsr.core.events import Event, Planned, Progress, Summary, Warned, Worked
 
 PLANNED = Planned(source="in.mp4", destination="out.mp4", frames=100, description="360p -> 720p")
 WARNED = Warned(message="stream 3 is left out: no room")
@@ -81,6 +81,25 @@ def test_a_log_is_never_silent_for_more_than_a_minute(capsys: pytest.CaptureFixt
     report = screen.PlainLines(clock)
     _play(report, [_progress(done, 10_000) for done in range(1, 13)], clock, step_s=10.0)
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def _measuring(done: int, total: int = 100) -> Worked:
+    return Worked(done=done, total=total, unit="frames", note="measuring the pan")
+
+
+def test_what_the_planner_measures_is_told_at_its_end_and_once_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = FakeClock()
+    _play(screen.PlainLines(clock), [_measuring(done) for done in range(10, 101, 10)], clock, step_s=14.0)
+    assert capsys.readouterr().err.splitlines() == [f"measuring the pan, {done}/100 frames" for done in (60, 100)]
+
+
+def test_the_live_line_shows_what_the_planner_measures() -> None:
+    terminal, clock = io.StringIO(), FakeClock()
+    live = screen.Live(Console(file=terminal, force_terminal=True, width=100), clock)
+    _play(live, [PLANNED, _measuring(50), _progress(1)], clock, step_s=1.0)
+    live.close()
+    assert "measuring the pan, 50/100 frames" in terminal.getvalue()
+    assert "1/100 frames, 25.0 fps" in terminal.getvalue()
 
 
 def test_plain_progress_and_warnings_go_to_stderr_and_the_result_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:

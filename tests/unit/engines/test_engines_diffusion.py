@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -60,7 +61,7 @@ def test_the_estimates_come_step_by_step() -> None:
 def test_grids_fall_from_the_start(steps: int) -> None:
     times = grid(steps)
     assert len(times) == steps and times[0] == START
-    assert all(a > b for a, b in zip(times, times[1:], strict=False))
+    assert all(a > b for a, b in itertools.pairwise(times))
 
 
 def test_the_grid_of_four_is_the_measured_one() -> None:

@@ -221,3 +221,41 @@ def test_out_of_memory_while_aligning_shrinks_the_batch(monkeypatch):
     for a, picture in zip(expected, restorer.restore(every), strict=True):
         torch.testing.assert_close(a, picture.data, rtol=0, atol=1e-6)
     assert restorer.tally.shrunk == ["batch 6 -> 3"]
+
+
+class Remembering(Doubling):
+    """Remembers where the noise was to lie, and tiles itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offsets: list[tuple[int, int]] = []
+        self.tiles: list[int] = []
+
+    def restore(self, batch: Batch) -> torch.Tensor:
+        self.offsets += [key.offset for key in batch.keys]
+        return super().restore(batch)
+
+    def tiled(self, tile: int) -> "Remembering":
+        self.tiles.append(tile)
+        return self
+
+
+def test_noise_lies_where_the_track_says():
+    engine = Remembering()
+    track = ((10, 1, -2), (20, 3, -4), (40, 5, -6))
+    Restorer(engine=engine, height=24, width=40, track=track).restore([window(i) for i in (1, 2, 3, 4, 5, 0)])
+    # Frames of pts 10 to 50, then 0: what the track lacks lies where the frame before it does.
+    assert engine.offsets == [(1, -2), (3, -4), (3, -4), (5, -6), (5, -6), (1, -2)]
+
+
+def test_without_a_track_noise_lies_still():
+    engine = Remembering()
+    Restorer(engine=engine, height=24, width=40).restore([window(3)])
+    assert engine.offsets == [(0, 0)]
+
+
+def test_an_engine_that_tiles_itself_is_asked_to():
+    engine = Remembering()
+    Restorer(engine=engine, height=80, width=128, tile=16).restore([window(0, 40, 64)])
+    assert engine.tiles == [16]
+    assert engine.calls == [(1, 1, 1, 40, 64)]
