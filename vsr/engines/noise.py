@@ -14,6 +14,7 @@ from torch import Tensor
 _WORD = 1 << 32
 _FIRST, _SECOND = 0x7FEB352D, 0x846CA68B  # of the hash; see _mix
 _ROW, _COLUMN, _CHANNEL, _DRAW = 0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F  # odd: each turns all bits of its count
+_START = 0x165667B1  # the hash of 0 is 0: without it seed 0 would have 0 in its first pixel's every word
 
 
 def field(
@@ -31,7 +32,7 @@ def field(
     The value at (channel, y, x) depends on (seed, y - offset[0], x - offset[1], channel, draw) alone: an offset of
     (dy, dx) moves the field down and right. seed: any integer, taken modulo 2**64.
     """
-    start = _scalar(_scalar(seed & (_WORD - 1)) ^ (seed >> 32 & (_WORD - 1)))
+    start = _scalar(_scalar(seed & (_WORD - 1) ^ _START) ^ (seed >> 32 & (_WORD - 1)))
     start = _scalar(start ^ (draw * _DRAW & (_WORD - 1)))
     rows = torch.arange(height, device=device, dtype=torch.int64) - offset[0]
     columns = torch.arange(width, device=device, dtype=torch.int64) - offset[1]
