@@ -265,8 +265,9 @@ def test_a_classic_net_is_sampled_as_told_and_knows_its_limits(vsr, tmp_path, mo
     save_file({key: value.contiguous() for key, value in net.state_dict().items()}, tmp_path / "classic.safetensors")
     source = clip(tmp_path / "in.mkv", pan(2, 2))
     words = ("upscale", source, "-o", tmp_path / "out.mkv", "-m", tmp_path / "classic.safetensors", "--overwrite")
-    ended = vsr(*words, "--steps", 2, "--color-fix", "wavelet", "--json")
+    ended = vsr(*words, "--steps", 2, "--color-fix", "wavelet", "--trace", tmp_path / "trace", "--json")
     assert ended.code == 0, ended.err
+    assert len(list((tmp_path / "trace").iterdir())) == 2
     assert "worked" in [event["event"] for event in ended.events]  # noise at each step: the pan is measured
     monkeypatch.setattr("vsr.io.decode.PyavSource.frames", lambda *_, **__: pytest.fail("decoded"))
     seven = ("--steps", 7, "--tile", 16)

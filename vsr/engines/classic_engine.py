@@ -6,6 +6,7 @@ it, and brought to [-1, 1].
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 import torch
@@ -18,7 +19,7 @@ from vsr.core.sampling import Sampling
 from vsr.engines import color_fix, noise
 from vsr.engines.archs.sr3_classic import Sr3Classic
 from vsr.engines.base import Batch, Key
-from vsr.engines.ddpm import Grid, NoiseNet, ancestral, ddim, grid
+from vsr.engines.ddpm import Grid, NoiseNet, Watch, ancestral, ddim, grid
 from vsr.engines.memory import memory_errors
 from vsr.engines.net import check_batch
 from vsr.engines.tiling import Part, cut
@@ -26,6 +27,7 @@ from vsr.filters import BICUBIC, resize
 
 _STEPS = 20  # of DDIM: beyond, the published model gains little (its users measured 22.99 dB where 2000 give 23.26)
 _ROUNDS = 2  # of back-projection
+_SHOWN = 10  # pictures of the way there, as the public implementation keeps them
 _REACH = 2  # of the bicubic kernel, in source pixels
 _LIVE_PLANES = 12  # of the whole picture, in float32: frames, x, the prediction and what the sampler makes of them
 
@@ -84,6 +86,26 @@ class ClassicEngine:
             OutOfMemory: the batch does not fit.
             IncompatibleModel: the window's size or channels are not the card's.
         """
+        return self._restored(batch, lambda left, x: None)
+
+    def refine(self, batch: Batch) -> Iterator[Tensor]:
+        """Yield the picture with its noise at ten or so steps of the sampler, evenly spread; the last is the result.
+
+        Raises:
+            As `restore`.
+        """
+        seen: list[Tensor] = []
+        every = max(1, len(self._grid.steps) // _SHOWN)
+
+        def watch(left: int, x: Tensor) -> None:
+            if left and left % every == 0:
+                seen.append((x + 1) / 2)
+
+        result = self._restored(batch, watch)
+        yield from seen
+        yield result
+
+    def _restored(self, batch: Batch, watch: Watch) -> Tensor:
         assert self._net is not None, "restore after close"
         check_batch(self.card, batch, self._scale)
         size = "x".join(str(n) for n in batch.frames.shape)
@@ -91,7 +113,8 @@ class ClassicEngine:
             condition = enlarged(batch.frames, self._scale)
             sampler = ancestral if len(self._grid.steps) == len(self._net.betas) else ddim
             predict = windowed(partial(_predict, self._net), self._layout.image_size)
-            sample = sampler(predict, partial(self._noise, batch.keys, *condition.shape[-2:]), condition, self._grid)
+            drawn = partial(self._noise, batch.keys, *condition.shape[-2:])
+            sample = sampler(predict, drawn, condition, self._grid, watch)
             return self._finished((sample + 1) / 2, batch.frames[:, self._layout.frames // 2])
 
     def bytes_per_pixel(self) -> float:

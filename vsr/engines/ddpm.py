@@ -20,6 +20,8 @@ from vsr.engines.schedules import alphas, respaced
 NoiseNet: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
 # 0 -> what the sampler starts from; t -> what is added on leaving step t; each (B, 3, H, W), standard normal
 NoiseSource: TypeAlias = Callable[[int], Tensor]
+# (steps still to come, what it has come to (B, 3, H, W)), after each step
+Watch: TypeAlias = Callable[[int, Tensor], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,9 @@ def grid(betas: Tensor, count: int | None = None) -> Grid:
     return Grid(steps=steps, alphas=tuple(float(left[step]) for step in steps))
 
 
-def ancestral(net: NoiseNet, noise: NoiseSource, condition: Tensor, grid: Grid) -> Tensor:
+def ancestral(
+    net: NoiseNet, noise: NoiseSource, condition: Tensor, grid: Grid, watch: Watch = lambda left, x: None
+) -> Tensor:
     """Sample (B, 3, H, W) in [-1, 1] by the chain of Ho et al. 2020 (arXiv 2006.11239), algorithm 2.
 
     Each step estimates the picture (eq. 15), holds it to [-1, 1], and draws from the posterior between it and x (eq. 7:
@@ -63,10 +67,13 @@ def ancestral(net: NoiseNet, noise: NoiseSource, condition: Tensor, grid: Grid) 
         beta = 1 - alpha / before
         mean = clean * (math.sqrt(before) * beta / (1 - alpha)) + x * (math.sqrt(1 - beta) * (1 - before) / (1 - alpha))
         x = mean if k == 0 else mean + noise(grid.steps[k]) * math.sqrt(beta * (1 - before) / (1 - alpha))
+        watch(k, x)
     return x
 
 
-def ddim(net: NoiseNet, noise: NoiseSource, condition: Tensor, grid: Grid) -> Tensor:
+def ddim(
+    net: NoiseNet, noise: NoiseSource, condition: Tensor, grid: Grid, watch: Watch = lambda left, x: None
+) -> Tensor:
     """Sample (B, 3, H, W) in [-1, 1] by Song et al. 2021 (arXiv 2010.02502), eq. 12 with sigma = 0.
 
     Only the start is random. The estimate of the picture is held to [-1, 1], and the noise taken anew from what was
@@ -76,10 +83,9 @@ def ddim(net: NoiseNet, noise: NoiseSource, condition: Tensor, grid: Grid) -> Te
     for k in reversed(range(len(grid.steps))):
         alpha, before = grid.alphas[k], grid.before(k)
         clean = _clean(x, _predicted(net, x, condition, alpha), alpha)
-        if k == 0:
-            return clean
         held = (x - clean * math.sqrt(alpha)) / math.sqrt(1 - alpha)
-        x = clean * math.sqrt(before) + held * math.sqrt(1 - before)
+        x = clean if k == 0 else clean * math.sqrt(before) + held * math.sqrt(1 - before)
+        watch(k, x)
     return x
 
 

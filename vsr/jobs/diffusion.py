@@ -57,7 +57,6 @@ LOSSLESS = frozenset(
         "sunrast",
     ]
 )
-TRACED = ("sr3",)  # the archs whose engines come to their result picture by picture
 TOLD_EVERY = 10  # frames between two events of the measurement
 
 
@@ -129,7 +128,7 @@ def trace(resolved: Resolved, card: ModelCard, *, first: int, count: int) -> Tra
     """Say which frames are traced; `first` is the index of the job's first frame, of `count`. The folder is not made.
 
     Raises:
-        UsageError: frames that are no numbers or outside of the job; a model whose steps are no pictures.
+        UsageError: frames that are no numbers or outside of the job.
         OutputError: the folder cannot be written to.
     """
     run = resolved.settings.run
@@ -137,8 +136,6 @@ def trace(resolved: Resolved, card: ModelCard, *, first: int, count: int) -> Tra
         if run.trace_frames is not None:
             raise UsageError("--trace-frames without --trace", hint="Name the folder for the pictures with --trace.")
         return None
-    if card.arch not in TRACED:
-        raise UsageError(f"--trace: {card.id} cannot be traced: its steps give no pictures", hint="Leave it out.")
     frames = _numbers(run.trace_frames, count)
     folder = Path(run.trace)
     there = folder.absolute()

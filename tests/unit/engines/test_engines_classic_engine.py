@@ -220,3 +220,13 @@ def test_tiles_see_the_noise_of_the_place_they_lie_at() -> None:
     left = float(schedules.alphas(BETAS)[-1])
     wanted = (noise.field(6, 80, 48, 3) / left**0.5).clamp(-1, 1) / 2 + 0.5
     torch.testing.assert_close(whole[0], wanted, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("steps", "shown"), [(3, 3), (40, 10)])
+def test_the_way_to_the_result_can_be_watched(steps: int, shown: int) -> None:
+    engine = engine_of(SMALL, Sampling(steps=steps), betas=schedules.betas("linear", 40, end=0.2))
+    batch = batch_of(SMALL, 1, 8, 8)
+    every = list(engine.refine(batch))
+    assert len(every) == shown
+    assert torch.equal(every[-1], engine.restore(batch))
+    assert float((every[0] - every[-1]).std()) > float((every[-2] - every[-1]).std()), "noise goes"
