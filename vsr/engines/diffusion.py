@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 START = math.pi / 2
 _HIGHEST, _LOWEST = 1.0, 0.15  # of the steps after the first: fine texture is decided late
 _SECOND_OF_TWO = 0.6
+_FINE, _FINE_SIGMA, _TAPS = 1.25, 0.8, 3  # see `fuller`; chosen by detail and perceptual distance, docs/sr3.md
 
 # net(x, t) -> v; x (B, C, H, W) is None at START.
 Velocity = Callable[[Tensor | None, float], Tensor]
@@ -56,6 +58,27 @@ def sample(net: Velocity, noise: Callable[[], Tensor], times: Sequence[float]) -
         estimate = math.cos(time) * noisy - math.sin(time) * velocity
         drawn = math.sin(time) * noisy + math.cos(time) * velocity
         yield estimate
+
+
+def fuller(first: Tensor, last: Tensor) -> Tensor:
+    """Give a sample (B, C, H, W) whose fine detail is spread as far from the mean as a long sampler would spread it.
+
+    first, last: the estimates of the first step, the mean, and of the last. A few steps reach only a part of the
+    spread, the less the smaller it is: for a normal distribution of spread .1 the closed form gives half of it with
+    four steps, for .5 and more .7. Where a picture's spread is small is its finest detail. So what the sample adds to
+    the mean is sharpened: its part above a Gaussian of `_FINE_SIGMA` px is added once more, `_FINE` times.
+    """
+    added = last - first
+    rows = functional.pad(added, (_TAPS, _TAPS, _TAPS, _TAPS), mode="reflect").flatten(0, 1)[:, None]
+    kernel = _gaussian().to(added.device)
+    smooth = functional.conv2d(functional.conv2d(rows, kernel[None, None, :, None]), kernel[None, None, None, :])
+    return last + _FINE * (added - smooth.reshape(added.shape))
+
+
+def _gaussian() -> Tensor:
+    places = torch.arange(-_TAPS, _TAPS + 1, dtype=torch.float32)
+    weights = torch.exp(-((places / _FINE_SIGMA) ** 2) / 2)
+    return weights / weights.sum()
 
 
 def mixed(residual: Tensor, noise: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ from vsr.engines import noise
 from vsr.engines.archs.sr3 import GRID, PATCH, Sr3
 from vsr.engines.base import Batch
 from vsr.engines.cuda import Call, Given, Replayed, exact_float32
-from vsr.engines.diffusion import grid, sample
+from vsr.engines.diffusion import fuller, grid, sample
 from vsr.engines.memory import bytes_per_pixel, memory_errors
 from vsr.engines.net import DTYPES, check_batch
 from vsr.engines.tiling import Part, cut
@@ -113,8 +113,8 @@ class DiffusionEngine:
         for number, residual in enumerate(sample(velocity, drawn, times), start=1):
             first = residual if first is None else first
             is_last = number == len(times)
-            blended = torch.lerp(first, residual, chosen.detail) if is_last and chosen.detail != 1 else residual
-            picture = base + self._deviation / 2 * blended
+            shown = torch.lerp(first, fuller(first, residual), chosen.detail) if is_last and number > 1 else residual
+            picture = base + self._deviation / 2 * shown
             yield back_projected(picture, centre, rounds) if is_last else picture
 
     def _context(self, net: Sr3, base: Tensor, aligned: Tensor | None) -> Tensor:

@@ -136,9 +136,10 @@ def restored(net: Sr3, example: Example, domain: Domain, *, steps: int) -> tuple
 
     every = list(diffusion.sample(velocity, drawn, diffusion.grid(steps)))
     peak, black = (219, 16) if domain == "y" else (255, 0)
+    sampled = diffusion.fuller(every[0], every[-1]) if steps > 1 else every[0]
     first, last = (
         protocol.rounded((base + deviation / 2 * x0)[0, :, :height, :width].cpu().double() * peak + black)
-        for x0 in (every[0], every[-1])
+        for x0 in (every[0], sampled)
     )
     return first, last
 

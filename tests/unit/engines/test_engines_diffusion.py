@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vsr.engines.diffusion import START, grid, mixed, sample
+from vsr.engines.diffusion import START, fuller, grid, mixed, sample
 from vsr.engines.noise import field
 
 MEAN, SPREAD = 0.4, 0.7
@@ -71,6 +71,33 @@ def test_the_grid_of_four_is_the_measured_one() -> None:
 def test_no_steps_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         grid(0)
+
+
+def test_a_few_steps_reach_less_of_a_small_spread() -> None:
+    """What `fuller` rests on, in closed form: the share of the spread that four steps reach."""
+
+    def reached(spread: float) -> float:
+        def velocity(noisy: Tensor | None, time: float) -> Tensor:
+            if noisy is None:
+                return torch.zeros(1, 1, 64, 64)
+            c, s = math.cos(time), math.sin(time)
+            return (c * noisy - spread**2 * c / (spread**2 * c**2 + s**2) * noisy) / s
+
+        *_, last = sample(velocity, drawn, grid(4))
+        return float(last.std() / drawn().std()) / spread
+
+    assert reached(0.1) < 0.55
+    assert 0.65 < reached(0.5) < 0.75
+
+
+@pytest.mark.parametrize(("period", "gain"), [(2, 2.14), (64, 1.0), (8, 1.22)])
+def test_a_fuller_sample_is_spread_in_its_fine_detail(period: int, gain: float) -> None:
+    mean = torch.rand(2, 1, 64, 64)
+    wave = (torch.arange(64) * (2 * math.pi / period) + math.pi / 4).sin().expand(2, 1, 64, 64)
+    added = fuller(mean, mean + wave) - mean
+    inner = (..., slice(8, -8), slice(8, -8))
+    assert float((added[inner] * wave[inner]).mean() / wave[inner].square().mean()) == pytest.approx(gain, abs=0.08)
+    assert torch.equal(fuller(mean, mean), mean)
 
 
 def test_what_training_shows_contains_both_parts() -> None:

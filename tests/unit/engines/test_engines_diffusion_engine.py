@@ -112,6 +112,7 @@ def test_the_steps_can_be_watched() -> None:
     every = list(used.refine(batch()))
     assert len(every) == 4
     assert torch.equal(every[-1], used.restore(batch()))
+    assert not torch.allclose(every[2], every[3])
     torch.testing.assert_close(every[0], engine(steps=1, consistency=0).restore(batch()), rtol=0, atol=1e-6)
 
 
