@@ -77,7 +77,7 @@ def ship(run: Path, zoo: Path, machine: str) -> None:
     trained = weights.load(run / f"{recipe.name}.safetensors", digest=card.digest)
     content = (run / f"{recipe.name}.safetensors").read_bytes()
     if family.startswith(HALF):
-        state = {key: value.half() for key, value in trained.state.items() if isinstance(value, torch.Tensor)}
+        state = {key: _half(value) for key, value in trained.state.items() if isinstance(value, torch.Tensor)}
         content = save(state, metadata={"vsr": trained.header["vsr"]})
     every = files.inspect_all(run / f"{recipe.name}.safetensors")
     match = SIZES.fullmatch(family)
@@ -97,6 +97,11 @@ def ship(run: Path, zoo: Path, machine: str) -> None:
         )
         (zoo / f"{shipped.id}.toml").write_text(dump(shipped), encoding="utf-8")
         print(f"{shipped.id}: {card.parameters} parameters, {len(content) / 2**20:.2f} MiB, {shipped.digest[:12]}")
+
+
+def _half(value: torch.Tensor) -> torch.Tensor:
+    """Give weights in half precision; what is kept in double precision, a schedule, stays what it is."""
+    return value.half() if value.dtype == torch.float32 else value
 
 
 def main() -> None:

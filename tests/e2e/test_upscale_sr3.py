@@ -225,6 +225,8 @@ def test_first_middle_and_last_are_traced_unless_told(upscaled, single, tmp_path
         (("--trace-frames", "0"), 2, "without --trace"),
         (("--trace", "steps", "--trace-frames", "0,5"), 2, "there is no frame 5"),
         (("--trace", "steps", "--trace-frames", "a"), 2, "no list of frames"),
+        (("--trace", "there"), 6, "frame_000002.png exists"),
+        (("-o", "seq/%06d.png", "--trace", "seq"), 2, "of the result lie there"),
         (("--trace", "in.mkv"), 6, "no folder that can be written to"),
         (("--trace", "in.mkv/steps"), 6, "no folder that can be written to"),
         (("--trace", "/proc/steps"), 6, "no folder that can be written to"),
@@ -234,11 +236,13 @@ def test_what_cannot_be_is_refused_before_any_frame_is_decoded(
     words, code, said, vsr, triple, tmp_path, monkeypatch, leftovers
 ):
     clip(tmp_path / "in.mkv", pan(5, 1))
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "frame_000002.png").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("vsr.io.decode.PyavSource.frames", lambda *_, **__: pytest.fail("decoded"))
     ended = vsr("upscale", "in.mkv", "-o", "out.mkv", "-m", triple, *words)
     assert (ended.code, said in ended.err) == (code, True), ended.err
-    assert leftovers("in.mkv") == []
+    assert leftovers("in.mkv", "there") == []
 
 
 @pytest.mark.parametrize("words", [("--steps", 1), ("--noise", "static"), ("--detail", 0.5), ("--trace", "steps")])

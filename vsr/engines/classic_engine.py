@@ -146,9 +146,12 @@ def enlarged(frames: Tensor, scale: int) -> Tensor:
     Bicubic (a = -0.5) from 8 bits to 8 bits in PIL's way, level for level: columns first, each pass rounded and held to
     the range, and the kernel cut off at the border and weighed anew. In pictures of 16 pixels a third is border.
     """
-    codes = (frames * 255).round().clamp(0, 255).flatten(1, 2).double()  # halves must not fall either way
-    large = _stretched(_stretched(codes, scale, dim=-1), scale, dim=-2)
-    return large.to(frames.dtype) / 127.5 - 1
+    height, width = frames.shape[-2] * scale, frames.shape[-1] * scale
+    large = frames.new_empty((*frames.shape[:3], height, width))
+    for frame in range(frames.shape[1]):  # one by one: float64 takes the memory of two
+        codes = (frames[:, frame] * 255).round().clamp(0, 255).double()  # halves must not fall either way
+        large[:, frame] = _stretched(_stretched(codes, scale, dim=-1), scale, dim=-2)
+    return large.flatten(1, 2).div_(127.5).sub_(1)
 
 
 def _stretched(codes: Tensor, scale: int, *, dim: int) -> Tensor:

@@ -87,9 +87,10 @@ class DiffusionEngine:
         assert self._net is not None, "restore after close"
         check_batch(self.card, batch, self._scale)
         size = "x".join(str(n) for n in batch.frames.shape)
-        with memory_errors(f"{self.card.id} on windows of {size}"), torch.inference_mode():
+        with memory_errors(f"{self.card.id} on windows of {size}"):
             yield from self._refine(self._net, batch)
 
+    @torch.inference_mode()  # of a generator: while it runs, not while its caller looks at a step
     def _refine(self, net: Sr3, batch: Batch) -> Iterator[Tensor]:
         base = net.enlarged(batch.frames)
         height, width = base.shape[-2:]

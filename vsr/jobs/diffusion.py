@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vsr.core.card import ModelCard
-from vsr.core.errors import OutputError, UsageError
+from vsr.core.errors import OutputError, OutputExists, UsageError
 from vsr.core.events import Report, Worked
 from vsr.core.frame import Frame
-from vsr.core.job import Job, Trace
+from vsr.core.job import Destination, Job, Trace
 from vsr.core.media import MediaInfo, Span
 from vsr.core.sampling import DIFFUSION, Sampling
 from vsr.core.settings import Resolved, fields
@@ -21,6 +21,7 @@ from vsr.engines.device import cores
 from vsr.engines.diffusion_engine import STEPS
 from vsr.io import atomic
 from vsr.io.decode import open_source
+from vsr.pipeline.trace import strip_path
 from vsr.temporal import pan
 from vsr.temporal.shots import mark_shots
 
@@ -148,6 +149,26 @@ def trace(resolved: Resolved, card: ModelCard, *, first: int, count: int) -> Tra
             f"--trace {folder}: no folder that can be written to: {error.message}", hint="Name another folder."
         ) from error
     return Trace(folder=folder, first=first, frames=frames)
+
+
+def refuse_taken(trace: Trace | None, info: MediaInfo, where: Destination, *, overwrite: bool) -> None:
+    """Refuse a folder in which the strips and something else would have the same names.
+
+    Raises:
+        UsageError: the result's own images go there, or the source's are there under such names.
+        OutputExists: a strip is there, and `overwrite` is not set.
+    """
+    if trace is None:
+        return
+    strips = [strip_path(trace.folder, number) for number in trace.frames]
+    sources = {file.resolve() for file in info.files}
+    if trace.folder.resolve() == where.path.resolve() or any(path.resolve() in sources for path in strips):
+        raise UsageError(
+            f"--trace {trace.folder}: images of the source or of the result lie there", hint="Name another folder."
+        )
+    there = next((path for path in strips if path.exists()), None)
+    if there is not None and not overwrite:
+        raise OutputExists(f"{there} exists", hint="Add --overwrite to replace it, or name another folder.")
 
 
 def _numbers(text: str | None, count: int) -> tuple[int, ...]:

@@ -60,6 +60,7 @@ def plan(source: Path, destination: Path | None, resolved: Resolved, *, report: 
     diffusion.refuse_long_window(resolved, choice.card, count)
     trace = diffusion.trace(resolved, choice.card, first=_first(info, span), count=count)
     where = _destination(info, destination, settings, choice, size)
+    diffusion.refuse_taken(trace, info, where, overwrite=settings.run.overwrite)
     color = resolve(info.video.color, pixel_format(info.video.pixel_format), info.video.width, info.video.height)
     output = _output(info, settings, where, color, size)
     streams = containers.plan_streams(info, where.container) if where.kind == "video" else ()

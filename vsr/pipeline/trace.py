@@ -20,6 +20,7 @@ from torch import Tensor
 from vsr.core.card import ModelCard
 from vsr.core.frame import pixel_format
 from vsr.engines.base import Batch, Engine, Refining, SelfTiling
+from vsr.engines.tiling import Tiled
 from vsr.io.atomic import translate
 from vsr.io.images import encode_image, write_whole
 
@@ -38,10 +39,8 @@ class Traced:
     """
 
     def __init__(self, engine: Engine, *, folder: Path, chosen: dict[int, int], height: int, width: int) -> None:
-        assert isinstance(engine, Refining), f"{engine.card.id} has no steps to trace"
         self.card: ModelCard = engine.card
         self._engine = engine
-        self._refining: Refining = engine
         self._folder = folder
         self._chosen = chosen
         self._size = (height, width)
@@ -51,10 +50,10 @@ class Traced:
         return self._engine.scale
 
     def tiled(self, tile: int) -> Engine:
-        """See `SelfTiling.tiled`."""
-        assert isinstance(self._engine, SelfTiling), f"{self.card.id} does not tile itself"
+        """See `SelfTiling.tiled`. Of an engine that does not tile itself the result alone is shown."""
         height, width = self._size
-        tiled = self._engine.tiled(tile)
+        engine = self._engine
+        tiled = engine.tiled(tile) if isinstance(engine, SelfTiling) else Tiled(engine, tile=tile)
         return Traced(tiled, folder=self._folder, chosen=self._chosen, height=height, width=width)
 
     def restore(self, batch: Batch) -> Tensor:
@@ -66,11 +65,12 @@ class Traced:
         numbers = {at: self._chosen[key.frame] for at, key in enumerate(batch.keys) if key.frame in self._chosen}
         if not numbers:
             return self._engine.restore(batch)
-        steps = list(self._refining.refine(batch))
+        engine = self._engine
+        steps = list(engine.refine(batch)) if isinstance(engine, Refining) else [engine.restore(batch)]
         for at, number in numbers.items():
             window = [_image(frame) for frame in self._cropped(batch.frames[at], 1)]
             made = [_image(self._cropped(step[at], self.scale)) for step in steps]
-            target = self._folder / f"frame_{number:06d}.png"
+            target = strip_path(self._folder, number)
             picture = strip(window, made, self.scale)
             self._make_folder()
             write_whole(target, encode_image(_planes(picture), pixel_format("gbrp"), target))
@@ -89,6 +89,11 @@ class Traced:
     def close(self) -> None:
         """Close the engine."""
         self._engine.close()
+
+
+def strip_path(folder: Path, number: int) -> Path:
+    """Give the file of a traced frame."""
+    return folder / f"frame_{number:06d}.png"
 
 
 def strip(window: list[Bytes], steps: list[Bytes], scale: int) -> Bytes:

@@ -83,8 +83,8 @@ def _luma(frame: Frame) -> tuple[int, Floats]:
     factor = -(-max(height, width) // LONGEST)
     luma = np.ascontiguousarray(plane).astype(np.float32) * np.float32(GREY / frame.format.peak)
     if factor > 1:
-        luma = luma[: height // factor * factor, : width // factor * factor]
-        size = (luma.shape[1] // factor, luma.shape[0] // factor)
+        luma = luma[: max(1, height // factor) * factor, : max(1, width // factor) * factor]  # a sliver stays a line
+        size = (max(1, luma.shape[1] // factor), max(1, luma.shape[0] // factor))
         luma = np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.float32)
     return factor, np.asarray(cv2.GaussianBlur(luma, (0, 0), BLUR, borderType=cv2.BORDER_REPLICATE), np.float32)
 

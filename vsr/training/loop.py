@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 BAD_BATCH = "non-finite-batch.safetensors"
 _LOG_EVERY = 50  # updates
 _MEASURED = 20  # updates whose rate sets the length of a run that is given in minutes
+_MEASURED_LATE = 6  # more of them, where there is a second stage
 
 
 def train(
@@ -163,6 +164,9 @@ def _begin(run: Run, board: Board | None, report: Report) -> None:
     is_timed = not plan.updates
     seconds, shares = _try(run, _MEASURED if is_timed else 2)
     if is_timed:
+        late = 1 - run.recipe.diffusion.unroll_from if run.recipe.net.arch == "sr3" else 0.0
+        if late > 0:  # each of the second stage's updates takes several times as long
+            seconds = (1 - late) * seconds + late * _try(run, _MEASURED_LATE, progress=1.0)[0]
         began = time.monotonic()
         run.setup.validate(run.average, run.held)
         validating = (time.monotonic() - began) / run.recipe.run.validate
@@ -187,12 +191,16 @@ def _agreed(number: int) -> int:
     return int(broadcast_object_list([number])[0])
 
 
-def _try(run: Run, times: int) -> tuple[float, Shares]:
-    """Do a few updates and take them back; gives the median time of one, and where it goes."""
+def _try(run: Run, times: int, *, progress: float = 0.0) -> tuple[float, Shares]:
+    """Do a few updates and take them back; gives the median time of one, and where it goes.
+
+    progress: share of the training that seems to lie before the first of them.
+    """
     before = copy.deepcopy([net.state_dict() for net in run.nets.values()])
     steps = copy.deepcopy([optimiser.state_dict() for optimiser in run.optimisers.values()])
     averaged = copy.deepcopy(run.average.state_dict())
     run.updates, spent = times + 10, []
+    run.update = round(progress * run.updates)
     for _ in range(times):
         began = time.monotonic()
         _update(run)

@@ -78,8 +78,9 @@ def start_from(net: nn.Module, reference: str, recipe: NetRecipe) -> tuple[str, 
     path = weights.find(choice.card) if choice.reference == choice.card.id else Path(choice.reference)
     state = weights.unwrapped(weights.load(path).state)
     own = net.state_dict()
-    # What sr3_classic's buffers say of its making is the recipe's to say: groups, schedule, size.
-    told = {name for name, _ in net.named_buffers()} if isinstance(net, sr3_classic.Sr3Classic) else set()
+    # What the buffers say of the making of sr3 and sr3_classic is the recipe's to say: scales; groups, schedule, size.
+    is_told = isinstance(net, sr3.Sr3 | sr3_classic.Sr3Classic)
+    told = {name for name, _ in net.named_buffers()} if is_told else set()
     fitting = {
         key: value.float()
         for key, value in state.items()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from vsr.core.errors import SettingsError
 from vsr.core.frame import Domain
 from vsr.data.examples import Example, unit
-from vsr.engines.archs.sr3 import Sr3
+from vsr.engines.archs.sr3 import GRID, Sr3
 from vsr.engines.archs.sr3_classic import Sr3Classic
 from vsr.evaluation import metrics, protocol
 from vsr.evaluation.features import Features, load_features
@@ -88,6 +88,14 @@ def make_setup(recipe: Recipe, *, device: str, vgg_weights: Path | None = None) 
 
 
 def _diffusion(net: Sr3, recipe: Recipe, features: Callable[[], Features]) -> Setup:
+    side = recipe.data.crop * recipe.net.scale
+    if side % GRID:
+        raise SettingsError(
+            f"recipe: sr3 learns on crops of whole cells of {GRID} pixels; "
+            f"data.crop {recipe.data.crop} at x{recipe.net.scale} is {side}",
+            hint=f"data.crop must be a multiple of {GRID // math.gcd(GRID, recipe.net.scale)}.",
+        )
+
     def shipped(averaged: nn.Module) -> Sr3:
         assert isinstance(averaged, diffusion.Velocity)
         return averaged.net

@@ -116,6 +116,12 @@ def test_the_steps_can_be_watched() -> None:
     torch.testing.assert_close(every[0], engine(steps=1, consistency=0).restore(batch()), rtol=0, atol=1e-6)
 
 
+def test_who_watches_may_stop_and_may_learn() -> None:
+    step = next(engine(steps=2).refine(batch()))
+    assert step.shape == (1, 1, 192, 256)
+    assert not torch.is_inference_mode_enabled(), "a step that is left half-way leaves nothing behind"
+
+
 def test_back_projection_brings_the_result_to_lr() -> None:
     given = batch()
     centre = given.frames[:, 1]

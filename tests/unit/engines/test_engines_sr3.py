@@ -104,6 +104,9 @@ def test_what_is_no_state_of_it_is_not_recognised() -> None:
     assert sr3.recognise({key: value for key, value in state.items() if key != "head.bias"}) is None
     assert sr3.recognise({**state, "deviations": torch.zeros(8)}) is None
     assert sr3.recognise({}) is None
+    assert sr3.recognise(dict(Sr3(dataclasses.replace(SMALL, frames=2)).state_dict())) is None, (
+        "two frames have no centre"
+    )
 
 
 def test_a_file_offers_the_scales_that_it_was_trained_for(tmp_path: Path) -> None:

@@ -121,3 +121,18 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="below cannot be written"):
         Traced(Counting(), folder=tmp_path / "file" / "below", chosen={0: 0}, height=16, width=24).restore(batch(0))
+
+
+def test_of_tiles_without_whole_pictures_the_result_alone_is_shown(tmp_path: Path) -> None:
+    class Untiled:
+        """Refines whole pictures, and leaves the cutting of tiles to others."""
+
+        card, scale = Counting.card, Counting.scale
+        restore, refine, steps = Counting.restore, Counting.refine, 3
+
+        def close(self) -> None: ...
+
+    traced = Traced(Untiled(), folder=tmp_path, chosen={0: 0}, height=16, width=24)
+    assert traced.restore(batch(0)).shape == traced.tiled(8).restore(batch(0)).shape == (1, 3, 32, 48)
+    row = panels(cv2.imread(str(tmp_path / "frame_000000.png")), 4)
+    assert [color_of(panel) for panel in row] == [BLUE, BLUE, BLUE, RED]

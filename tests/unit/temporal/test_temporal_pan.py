@@ -126,7 +126,7 @@ def test_a_cut_begins_again() -> None:
     assert places[10:] == list(track(frames(other)))
 
 
-@pytest.mark.parametrize("size", [(8, 8), (17, 33), (1, 40)])
+@pytest.mark.parametrize("size", [(8, 8), (17, 33), (1, 40), (1, 700), (2000, 2)])
 def test_any_size_is_taken(size: tuple[int, int]) -> None:
     rng = np.random.default_rng(7)
     assert len(list(track(frames(rng.integers(0, 256, size, np.uint8) for _ in range(3))))) == 3

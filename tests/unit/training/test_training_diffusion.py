@@ -10,15 +10,22 @@ import torch
 from torch import Tensor, nn
 
 from tests.pictures import draw_clip, draw_folder
+from tests.sr3_weights import random_sr3
 from vsr.core.errors import SettingsError
+from vsr.core.events import Report
 from vsr.data.examples import Example
 from vsr.engines import registry
-from vsr.engines.archs.sr3 import Layout, Sr3
+from vsr.engines.archs.sr3 import DEVIATIONS, Layout, Sr3
 from vsr.engines.diffusion import START
 from vsr.evaluation.features import load_features
+from vsr.training import loop
+from vsr.training.board import Board
 from vsr.training.diffusion import DiffusionTask, Velocity, edge_error, restored
 from vsr.training.loop import train
+from vsr.training.nets import make_net, start_from, write_weights
 from vsr.training.recipe import DiffusionRecipe, Recipe, find, read_recipe
+from vsr.training.shares import Shares
+from vsr.training.state import Run
 from vsr.training.task import TrainBatch
 
 
@@ -166,3 +173,39 @@ def test_options_of_sr3_are_refused_elsewhere(tmp_path: Path) -> None:
     other = read_recipe(find("espcn"), ["net.scales=[3]", "schedule.updates=2"])
     with pytest.raises(SettingsError, match="for sr3"):
         train(other, [photos], tmp_path / "run")
+
+
+def test_it_starts_from_other_scales_and_keeps_its_own(tmp_path: Path) -> None:
+    single = Layout(width=16, blocks=1, middle=1)
+    write_weights(tmp_path / "single.safetensors", random_sr3(single), {})
+    wanted = recipe("net.frames=3").net
+    several = make_net(wanted)
+    copied = start_from(several, str(tmp_path / "single.safetensors"), wanted)
+    assert set(copied) == set(Sr3(single).state_dict()) - {"deviations"}
+    assert isinstance(several, Sr3)
+    assert [several.deviation(scale) for scale in (2, 3, 4)] == [pytest.approx(DEVIATIONS[s]) for s in (2, 3, 4)]
+
+
+def test_crops_that_are_no_whole_cells_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"data\.crop 9 at x4 is 36") as caught:
+        train(recipe("data.crop=9"), [draw_folder(tmp_path / "photos", 2)], tmp_path / "run")
+    assert "multiple of 2" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(("unroll_from", "updates"), [(0.75, 80), (1.0, 120)])
+def test_minutes_count_the_second_stage_too(
+    unroll_from: float, updates: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its updates take longer: a run by the first stage's rate alone would not end in time."""
+    lengths: list[int] = []
+    shares = Shares(data=0.0, convolution=1.0)
+    monkeypatch.setattr(loop, "_try", lambda run, times, progress=0.0: (3.0 if progress else 1.0, shares))
+
+    def begun(run: Run, board: Board | None, report: Report) -> None:
+        loop._begin(run, board, report)
+        lengths.append(run.updates)
+
+    monkeypatch.setattr(loop, "_loop", begun)
+    changes = ["net.scales=[]", "schedule.updates=0", "schedule.minutes=2", f"diffusion.unroll_from={unroll_from}"]
+    train(recipe(*changes, "run.validate=1000"), [draw_folder(tmp_path / "photos", 6)], tmp_path / "run")
+    assert lengths == [pytest.approx(updates, abs=1)]

@@ -264,6 +264,8 @@ def recognise(state: Mapping[str, object]) -> Layout | None:
         frames=1 if enter is None else enter.shape[1] // (channels * PATCH**2) + 1,
         scales=tuple(sorted(scales, key=lambda scale: (scale != 4, scale))),
     )
+    if layout.frames % 2 == 0:  # no window has it
+        return None
     with torch.device("meta"):
         expected = {key: tuple(value.shape) for key, value in Sr3(layout).state_dict().items()}
     return layout if expected == {key: tuple(value.shape) for key, value in tensors.items()} else None
