@@ -30,7 +30,8 @@ class ModelCard:
     centre one is restored). halo: reach of one output pixel in low-resolution pixels; tiles that overlap by it are
     exact where `tiling` is `exact`. divisor: width and height must be multiples of it (the runner pads).
     dtypes: precisions whose result is right, besides fp32 which always is. digest: sha256 of the weight file. weights:
-    the file's name without suffix where several cards share one (one network, several scales); empty: the id.
+    the file's name without suffix where several cards share one (one network, several scales); empty: the id. usual:
+    of a family's scales the one that is meant where none is named.
     """
 
     id: str  # "espcn-x2"
@@ -48,6 +49,7 @@ class ModelCard:
     parameters: int = 0
     digest: str = ""
     weights: str = ""
+    usual: bool = False
     licence: str = ""
     training: str = ""
     description: str = ""

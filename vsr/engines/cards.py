@@ -117,6 +117,7 @@ def _card(table: Mapping[str, object]) -> ModelCard:
         parameters=numbers.get("parameters", 0),
         digest=text.get("digest", ""),
         weights=text.get("weights", ""),
+        usual=_truth(table.get("usual", False), "usual"),
         licence=text.get("licence", ""),
         training=text.get("training", ""),
         description=text.get("description", ""),
@@ -137,6 +138,12 @@ def _number(table: Mapping[str, object], key: str, least: int) -> int:
     value = table[key]
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ValueError(f"{key} must be an integer of at least {least}, got {value!r}")
+    return value
+
+
+def _truth(value: object, key: str) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{key} must be true or false, got {value!r}")
     return value
 
 
@@ -184,6 +191,8 @@ def _toml(value: object) -> str:
     """Give a TOML value. JSON's escapes are TOML's, but for the delete character, which TOML wants escaped too."""
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return repr(value)

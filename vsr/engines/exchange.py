@@ -141,7 +141,15 @@ def adopt(path: Path, name: str, *, config: Path | None = None) -> Imported:
     if len(every) < 2:
         return Imported(content=content, suffix=suffix, cards=(card,))
     scaled = tuple(
-        replace(card, id=f"{name}-x{own.scale}", weights=name, scale=own.scale, divisor=own.divisor, halo=own.halo)
+        replace(
+            card,
+            id=f"{name}-x{own.scale}",
+            weights=name,
+            scale=own.scale,
+            usual=own.usual,
+            divisor=own.divisor,
+            halo=own.halo,
+        )
         for own in every
     )
     return Imported(content=content, suffix=suffix, cards=scaled)

@@ -221,6 +221,9 @@ def _offered(cards: tuple[ModelCard, ...]) -> list[int] | None:
 def _wanted_scale(cards: tuple[ModelCard, ...], scale: float | None) -> int:
     offered = _offered(cards)
     if scale is None:
+        named = next((card.scale for card in cards if card.usual and card.scale), None)
+        if named is not None:
+            return named
         return _USUAL_SCALE if offered is None or _USUAL_SCALE in offered else offered[0]
     if scale == int(scale) and scale >= 1:
         return int(scale)

@@ -86,7 +86,7 @@ def sampling(info: MediaInfo, resolved: Resolved, card: ModelCard) -> Sampling |
         )
     steps, consistency = chosen.steps, chosen.consistency
     if card.arch == "sr3":  # the other arch's engine knows its own usual figures, by its schedule
-        steps = STEPS if steps is None else steps
+        steps = 1 if chosen.detail == 0 else STEPS if steps is None else steps  # none of it: the first step alone
         consistency = _consistency(info) if consistency is None else consistency
     return Sampling(
         steps=steps,

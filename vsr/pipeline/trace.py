@@ -117,7 +117,7 @@ def _named(window: list[Bytes], steps: list[Bytes], scale: int) -> Iterator[_Pan
     shown = {round(k * between / MOST_STEPS) for k in range(MOST_STEPS)} if between > MOST_STEPS else range(between)
     for at in sorted(shown):
         yield _Panel(picture=steps[at], name=f"step {at + 1}", color=BLACK)
-    yield _Panel(picture=steps[-1], name=f"step {len(steps)}: result", color=RED)
+    yield _Panel(picture=steps[-1], name="result", color=RED)
 
 
 def _joined(panels: list[_Panel]) -> Bytes:

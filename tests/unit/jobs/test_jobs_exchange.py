@@ -130,6 +130,7 @@ def test_a_network_of_several_scales_is_kept_under_one_name(tmp_path: Path, home
     done = import_model(tmp_path / "trained.safetensors", "mine")
     assert {path.name for path in home.iterdir()} == {"mine-x2.toml", "mine-x4.toml", "mine.safetensors"}
     assert done.card.scale == 4
+    assert registry.choose("mine").scale == 4, "the first that it was trained for"
     for scale in (2, 4):
         engine = registry.open_engine("mine", scale=scale)
         assert engine.scale == scale and engine.card.id == f"mine-x{scale}"

@@ -223,9 +223,16 @@ def cards(name: str, layout: Layout) -> tuple[ModelCard, ...]:
         alignment="none" if layout.frames == 1 else "grid",
         dtypes=("fp32", "bf16"),
         description=f"SR3, {layout.width} wide, {2 * layout.blocks} + {layout.middle} blocks",
+        usual=True,
     )
     return tuple(
-        replace(first, scale=scale, divisor=GRID // math.gcd(GRID, scale), halo=-(-layout.reach // scale) + 2)
+        replace(
+            first,
+            scale=scale,
+            usual=scale == layout.scales[0],
+            divisor=GRID // math.gcd(GRID, scale),
+            halo=-(-layout.reach // scale) + 2,
+        )
         for scale in layout.scales
     )
 
