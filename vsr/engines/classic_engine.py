@@ -29,7 +29,7 @@ _STEPS = 20  # of DDIM: beyond, the published model gains little (its users meas
 _ROUNDS = 2  # of back-projection
 _SHOWN = 10  # pictures of the way there, as the public implementation keeps them
 _REACH = 2  # of the bicubic kernel, in source pixels
-_LIVE_PLANES = 12  # of the whole picture, in float32: frames, x, the prediction and what the sampler makes of them
+_LIVE_PLANES = 16  # of the whole picture, in float32: x, the prediction and what the sampler makes of them, measured
 
 
 class ClassicEngine:

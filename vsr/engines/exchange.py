@@ -140,6 +140,7 @@ def adopt(path: Path, name: str, *, config: Path | None = None) -> Imported:
     every = () if config is not None else files.inspect_all(path)
     if len(every) < 2:
         return Imported(content=content, suffix=suffix, cards=(card,))
+    measured = _stated(path)
     scaled = tuple(
         replace(
             card,
@@ -149,6 +150,7 @@ def adopt(path: Path, name: str, *, config: Path | None = None) -> Imported:
             usual=own.usual,
             divisor=own.divisor,
             halo=own.halo,
+            scores=measured.scores if measured is not None and measured.scale == own.scale else (),
         )
         for own in every
     )
@@ -178,11 +180,16 @@ def _checked(path: Path, net: nn.Module, card: ModelCard) -> bytes:
 
 def _with_history(card: ModelCard, path: Path) -> ModelCard:
     """Add what a file that vsr exported says of its making."""
-    stated = weights.load(path).header.get(CARD_KEY) if path.suffix.lower() == ".safetensors" else None
-    if stated is None:
+    told = _stated(path)
+    if told is None:
         return card
-    told = cards.from_json(stated)
     return replace(card, licence=told.licence, training=told.training, description=told.description, scores=told.scores)
+
+
+def _stated(path: Path) -> ModelCard | None:
+    """Give the card that travels in a file, of the one scale that was exported; None: there is none."""
+    stated = weights.load(path).header.get(CARD_KEY) if path.suffix.lower() == ".safetensors" else None
+    return None if stated is None else cards.from_json(stated)
 
 
 class _Door(nn.Module):

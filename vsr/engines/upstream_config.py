@@ -92,7 +92,7 @@ def read_config(path: Path) -> UpstreamConfig:
         table = json.loads(without_comments(text))
     except OSError as error:
         raise ModelError(f"cannot read config {path}: {error.strerror}", hint="Check the path.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"config {path} is no JSON with // comments: {error}") from error
     try:
         kind = _entry(table, "model.which_model_G", str)

@@ -93,6 +93,7 @@ def import_model(
     folder = registry.user_folder()
     _check_name(chosen, folder, overwrite=overwrite)
     made = exchange.adopt(path, chosen, config=config)
+    _check_scales(made.cards, chosen, folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -125,3 +126,11 @@ def _check_name(name: str, folder: Path, *, overwrite: bool) -> None:
     taken = [file for file in folder.glob(f"{name}.*") if file.stem == name]
     if taken and not overwrite:
         raise OutputExists(f"{taken[0]} exists", hint="Use --overwrite, or another --name.")
+
+
+def _check_scales(every: tuple[ModelCard, ...], name: str, folder: Path) -> None:
+    """Refuse, before anything is written, to take the names of the scales from a model that is not this one."""
+    for card in every:
+        at = folder / f"{card.id}.toml"
+        if card.id != name and at.is_file() and cards.read_card(at).family != name:
+            raise OutputExists(f"{at} exists, of another model than {name}", hint="Choose another --name.")

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 
 from tests.textures import textured
 from tests.unit.engines.upstream_unet import LARGE, SINGLE, Spec, random_state, sample
@@ -230,3 +231,15 @@ def test_the_way_to_the_result_can_be_watched(steps: int, shown: int) -> None:
     assert len(every) == shown
     assert torch.equal(every[-1], engine.restore(batch))
     assert float((every[0] - every[-1]).std()) > float((every[-2] - every[-1]).std()), "noise goes"
+
+
+def test_a_call_takes_no_more_memory_than_is_promised() -> None:
+    layout = replace(FRAMES, scale=8)
+    engine, batch = engine_of(layout, Sampling(steps=1)), batch_of(layout, 1, 12, 16)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as watched:
+        engine.restore(batch)
+    results = watched.profiler.kineto_results
+    changes = sorted((event.start_ns(), event.nbytes()) for event in results.events() if event.name() == "[memory]")
+    held = np.cumsum([size for _, size in changes])
+    promised = engine.bytes_per_pixel() * 12 * 16
+    assert promised / 4 < held.max() <= promised

@@ -126,7 +126,7 @@ def test_a_wrong_config_is_refused_by_the_name_of_its_key(tmp_path: Path, key: s
 def test_what_is_no_config_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot read config"):
         read_config(tmp_path / "absent.json")
-    for text in ("{", "[]", "\x00"):
+    for text in ("{", "[]", "\x00", "[" * 100_000):
         (tmp_path / "bad.json").write_text(text)
         with pytest.raises(ModelError, match=r"bad\.json"):
             read_config(tmp_path / "bad.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ import torch
 from safetensors.torch import save_file
 
 from tests.onnxgraph import layers, network
+from vsr.core.card import Score
 from vsr.core.errors import ModelError, OutputError, OutputExists, UnsafeWeights, UsageError, WeightsCorrupt
-from vsr.engines import registry
+from vsr.engines import cards, registry
 from vsr.engines.archs import sr3
 from vsr.engines.archs.espcn import Espcn, Layout
+from vsr.engines.onnx_graph import CARD_KEY
 from vsr.jobs.exchange import export_model, import_model
 
 
@@ -137,3 +140,29 @@ def test_a_network_of_several_scales_is_kept_under_one_name(tmp_path: Path, home
         engine.close()
     import_model(checkpoint(tmp_path), "mine", overwrite=True)
     assert {path.name for path in home.iterdir()} == {"mine.toml", "mine.safetensors"}
+
+
+def several_scales(path: Path, stated: dict[str, str] | None = None) -> Path:
+    net = sr3.Sr3(sr3.Layout(width=8, blocks=1, middle=1, frames=3, scales=(4, 2)))
+    save_file(dict(net.state_dict()), path, stated)
+    return path
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_scale_does_not_take_another_models_name(tmp_path: Path, home: Path, overwrite: bool) -> None:
+    other = import_model(checkpoint(tmp_path), "mine-x4")
+    before = sorted(path.name for path in home.iterdir())
+    with pytest.raises(OutputExists, match=r"mine-x4\.toml exists, of another model"):
+        import_model(several_scales(tmp_path / "trained.safetensors"), "mine", overwrite=overwrite)
+    assert sorted(path.name for path in home.iterdir()) == before
+    assert registry.choose("mine-x4").card == other.card
+
+
+def test_figures_of_one_scale_are_not_told_of_another(tmp_path: Path, home: Path) -> None:
+    score = Score(test_set="set5", metric="psnr_y", value=35.0, bicubic=33.7)
+    plain = import_model(several_scales(tmp_path / "plain.safetensors"), "plain").card
+    exported = replace(plain, id="sr3-x2", family="sr3", weights="sr3", scale=2, scores=(score,), licence="CC0-1.0")
+    stated = {CARD_KEY: cards.to_json(exported)}
+    import_model(several_scales(tmp_path / "told.safetensors", stated), "told")
+    found = {card.id: (card.licence, card.scores) for card in registry.models() if card.family == "told"}
+    assert found == {"told-x2": ("CC0-1.0", (score,)), "told-x4": ("CC0-1.0", ())}
