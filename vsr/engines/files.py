@@ -123,6 +123,8 @@ def network(path: Path, *, scale: int | None = None) -> tuple[ModelCard, nn.Modu
         )
     found = weights.load(path)
     state = weights.unwrapped(found.state)
+    if not all(isinstance(key, str) for key in state):
+        raise IncompatibleModel(f"{path} holds no network: its tensors have no names")
     recognised = own.recognise(path.stem, state, scale=scale)
     if recognised is not None:
         card, net = recognised

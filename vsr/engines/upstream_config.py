@@ -76,7 +76,7 @@ class UpstreamConfig:
 def is_upstream(state: Mapping[str, object]) -> bool:
     """Whether a file's content is of that implementation: a checkpoint, or the state of its optimizer."""
     return "norm_groups" not in state and (
-        _is_optimizer(state) or any("denoise_fn." in key or key == "noise_level_mlp.1.weight" for key in state)
+        _is_optimizer(state) or any("denoise_fn." in str(key) or key == "noise_level_mlp.1.weight" for key in state)
     )
 
 

@@ -223,6 +223,6 @@ def unwrapped(state: Mapping[str, object]) -> Mapping[str, object]:
         inner = state.get(wrapper)
         if isinstance(inner, Mapping):
             return unwrapped(inner)
-    if state and all(key.startswith("module.") for key in state):
+    if state and all(str(key).startswith("module.") for key in state):  # a pickle's keys may be anything
         return {key.removeprefix("module."): value for key, value in state.items()}
     return state

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vsr.core.errors import IncompatibleModel
+from vsr.core.errors import IncompatibleModel, ModelError
 from vsr.engines import registry
 from vsr.engines.archs import sr3
 from vsr.engines.archs.sr3 import GRID, PATCH, Layout, Sr3
@@ -125,6 +125,13 @@ def test_a_file_offers_the_scales_that_it_was_trained_for(tmp_path: Path) -> Non
         registry.choose(path, 4, frames=5)
     with pytest.raises(IncompatibleModel, match="no centre"):
         registry.choose(path, 4, frames=2)
+
+
+@pytest.mark.parametrize("wrapped", [{0: torch.zeros(2)}, {"state_dict": {0: torch.zeros(2)}}])
+def test_tensors_without_names_are_no_network(wrapped: dict[object, object], tmp_path: Path) -> None:
+    torch.save(wrapped, tmp_path / "numbers.pth")
+    with pytest.raises(ModelError):
+        registry.choose(str(tmp_path / "numbers.pth"))
 
 
 def test_weights_of_another_kind_are_named() -> None:
