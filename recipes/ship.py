@@ -50,9 +50,9 @@ def card_text(recipe: Recipe, training: str, machine: str) -> str:
     changes = changed(recipe, recipe_file)
     start = f" Begun from {Path(recipe.net.init).stem}" if recipe.net.init else ""
     frozen = ", which stays as it is." if recipe.net.freeze else "." if start else ""
-    loss = "" if recipe.net.arch == "sr3" else f"Loss {recipe.loss.kind}."
+    loss = "" if recipe.net.arch == "sr3" else f" Loss {recipe.loss.kind}."
     return (
-        f"{PHOTOS}{CLIPS if 'clips' in data else ''}{lr} {loss}{start}{frozen} "
+        f"{PHOTOS}{CLIPS if 'clips' in data else ''}{lr}{loss}{start}{frozen} "
         f"{made}. recipes/{recipe_file}.toml{f' with {changes}' if changes else ''}."
     )
 
