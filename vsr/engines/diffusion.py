@@ -19,7 +19,7 @@ from torch.nn import functional
 START = math.pi / 2
 _HIGHEST, _LOWEST = 1.0, 0.15  # of the steps after the first: fine texture is decided late
 _SECOND_OF_TWO = 0.6
-_FINE, _FINE_SIGMA, _TAPS = 1.25, 0.8, 3  # see `fuller`; chosen by detail and perceptual distance, docs/sr3.md
+_FINE, _FINE_SIGMA, _TAPS = 1.7, 0.8, 3  # see `fuller`; by detail and perceptual distance on Set5, docs/sr3.md
 
 # net(x, t) -> v; x (B, C, H, W) is None at START.
 Velocity = Callable[[Tensor | None, float], Tensor]
