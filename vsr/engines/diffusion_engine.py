@@ -13,12 +13,12 @@ from vsr.core.sampling import Sampling
 from vsr.engines import noise
 from vsr.engines.archs.sr3 import GRID, PATCH, Sr3
 from vsr.engines.base import Batch
+from vsr.engines.color_fix import backproject
 from vsr.engines.cuda import Call, Given, Replayed, exact_float32
 from vsr.engines.diffusion import fuller, grid, sample
 from vsr.engines.memory import bytes_per_pixel, memory_errors
 from vsr.engines.net import DTYPES, check_batch
 from vsr.engines.tiling import Part, cut
-from vsr.filters import BICUBIC, resize
 
 STEPS = 1  # the default; docs/sr3.md says why
 CONSISTENCY = 2  # back-projections, where nobody says how clean the input is
@@ -116,7 +116,7 @@ class DiffusionEngine:
             is_last = number == len(times)
             shown = torch.lerp(first, fuller(first, residual), chosen.detail) if is_last and number > 1 else residual
             picture = base + self._deviation / 2 * shown
-            yield back_projected(picture, centre, rounds) if is_last else picture
+            yield backproject(picture, centre, rounds=rounds) if is_last else picture
 
     def _context(self, net: Sr3, base: Tensor, aligned: Tensor | None) -> Tensor:
         def call(rows: Part, columns: Part) -> Tensor:
@@ -177,17 +177,6 @@ class DiffusionEngine:
             self._trunk.forget()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-
-
-def back_projected(picture: Tensor, lr: Tensor, rounds: int) -> Tensor:
-    """Bring a picture (B, C, s*H, s*W) closer to what it was made of, (B, C, H, W): y + Up(LR - Down(y)), repeated.
-
-    Irani and Peleg 1991, with bicubic (a = -0.5) both ways, antialiased down: what evaluation shrinks with.
-    """
-    for _ in range(rounds):
-        missing = lr - resize(picture, lr.shape[-2], lr.shape[-1], BICUBIC)
-        picture = picture + resize(missing, picture.shape[-2], picture.shape[-1], BICUBIC)
-    return picture
 
 
 def _seen(planes: Tensor, rows: Part, columns: Part, cell: int = 1) -> Tensor:

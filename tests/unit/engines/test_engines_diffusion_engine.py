@@ -12,7 +12,8 @@ from tests.unit.engines.test_engines_sr3 import small
 from vsr.core.sampling import NoiseMode, Sampling
 from vsr.engines.archs.sr3 import cards
 from vsr.engines.base import Batch, Key
-from vsr.engines.diffusion_engine import DiffusionEngine, back_projected
+from vsr.engines.color_fix import backproject
+from vsr.engines.diffusion_engine import DiffusionEngine
 from vsr.filters import BICUBIC, resize
 
 
@@ -132,7 +133,7 @@ def test_back_projection_brings_the_result_to_lr() -> None:
 
     assert error(2) < 0.5 * error(1) < 0.2 * error(0)
     exact = resize(centre, 192, 256, BICUBIC)
-    consistent = back_projected(exact, resize(exact, 48, 64, BICUBIC), 3)
+    consistent = backproject(exact, resize(exact, 48, 64, BICUBIC), rounds=3)
     torch.testing.assert_close(consistent, exact, rtol=0, atol=1e-6)
 
 
