@@ -46,7 +46,7 @@ def wavelet(result: Tensor, low: Tensor, *, levels: int = _WAVELET_LEVELS) -> Te
 def backproject(result: Tensor, low: Tensor, *, rounds: int = 2) -> Tensor:
     """Bring the shrunk result closer to the frame, `rounds` times (Irani & Peleg 1991): y += Up(low - Down(y)).
 
-    result (B, C, s*h, s*w), low (B, C, h, w); bicubic (a = -0.5) both ways, antialiased down: what evaluation shrinks by.
+    result (B, C, s*h, s*w), low (B, C, h, w); bicubic (a = -0.5) both ways, antialiased down.
     """
     for _ in range(rounds):
         missing = low - resize(result, low.shape[-2], low.shape[-1], BICUBIC)
