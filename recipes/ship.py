@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,8 +70,8 @@ def changed(recipe: Recipe, family: str) -> str:
     return ", ".join(change for change in found if not change.startswith(SAID))
 
 
-def ship(run: Path, zoo: Path, machine: str) -> None:
-    """Write one run's weights and card into the zoo."""
+def ship(run: Path, zoo: Path, machine: str, scales: Sequence[int] = ()) -> None:
+    """Write one run's weights and cards into the zoo; scales: only these of several, those that reach their floor."""
     recipe = read_recipe(run / "recipe.toml")
     card = read_card(run / f"{recipe.name}.toml")
     family = re.sub(r"-x\d+$", "", recipe.name)
@@ -83,7 +84,7 @@ def ship(run: Path, zoo: Path, machine: str) -> None:
     match = SIZES.fullmatch(family)
     name = match[1] if match else card.id
     (zoo / f"{name}.safetensors").write_bytes(content)
-    for own in every:
+    for own in (own for own in every if not scales or own.scale in scales):
         shipped = replace(
             own,
             id=f"{name}-x{own.scale}" if len(every) > 1 else name,
@@ -108,10 +109,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--machine", required=True, help="what it was trained on, for the card")
+    parser.add_argument("--scale", type=int, action="append", default=[], help="ship only this one of several scales")
     parser.add_argument("--zoo", type=Path, default=weights.shipped_folder())
     args = parser.parse_args()
     for run in args.runs:
-        ship(run, args.zoo, args.machine)
+        ship(run, args.zoo, args.machine, args.scale)
 
 
 if __name__ == "__main__":

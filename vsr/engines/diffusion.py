@@ -61,12 +61,13 @@ def sample(net: Velocity, noise: Callable[[], Tensor], times: Sequence[float]) -
 
 
 def fuller(first: Tensor, last: Tensor) -> Tensor:
-    """Give a sample (B, C, H, W) whose fine detail is spread as far from the mean as a long sampler would spread it.
+    """Give a sample (B, C, H, W) whose fine detail is spread farther from the mean than a few steps spread it.
 
     first, last: the estimates of the first step, the mean, and of the last. A few steps reach only a part of the
     spread, the less the smaller it is: for a normal distribution of spread .1 the closed form gives half of it with
     four steps, for .5 and more .7. Where a picture's spread is small is its finest detail. So what the sample adds to
-    the mean is sharpened: its part above a Gaussian of `_FINE_SIGMA` px is added once more, `_FINE` times.
+    the mean is sharpened: its part above a Gaussian of `_FINE_SIGMA` px is added `_FINE` times more. The form follows
+    from that, how much is measured: as much as costs four steps 1.6 dB against one on Set5.
     """
     added = last - first
     rows = functional.pad(added, (_TAPS, _TAPS, _TAPS, _TAPS), mode="reflect").flatten(0, 1)[:, None]
