@@ -21,6 +21,7 @@ from vsr.core.errors import VsrError
 
 VERBS = {
     "upscale": "Make a video, an image or a sequence of images larger and sharper.",
+    "jobs": "List, show and clean interrupted jobs.",
     "extract": "Take frames out of videos: every, some, windows, shots.",
     "prepare": "Make a dataset: HR, LR and enlarged LR of pictures or windows.",
     "train": "Train a network by a recipe, on pictures or videos.",

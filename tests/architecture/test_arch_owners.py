@@ -22,6 +22,7 @@ OWNERS = {
     "av": ("vsr/io/*.py", "vsr/color/swscale.py"),
     "ffmpeg": ("vsr/io/ffmpeg.py",),
     "imageio_ffmpeg": ("vsr/io/ffmpeg.py",),
+    "fcntl": ("vsr/io/lock.py", "vsr/data/ledger.py", "vsr/data/window_ledger.py"),  # who may work where: locks alone
     "subprocess": ("vsr/io/ffmpeg.py",),
     "spandrel": ("vsr/engines/*.py", "vsr/engines/archs/foreign.py"),
     "onnxruntime": ("vsr/engines/archs/onnx_file.py", "vsr/engines/exchange.py"),

@@ -81,7 +81,7 @@ def test_out_of_memory_shrinks_and_goes_on(tmp_path, vsr, monkeypatch):
 
 def test_interrupt_leaves_nothing(tmp_path, vsr, leftovers, monkeypatch):
     clip = make_clip(tmp_path / "in.mp4", frames=FRAMES)
-    monkeypatch.setattr("vsr.jobs.executors.here._Watch.tick", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("vsr.jobs.watch.Watch.tick", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     ended = vsr("upscale", clip, "-m", "nearest", "-q")
     assert ended.code == 130
     assert leftovers("in.mp4") == []

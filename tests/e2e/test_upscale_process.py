@@ -37,7 +37,29 @@ def test_memory_does_not_grow_with_the_clip(tmp_path):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signal_ends_soon_and_leaves_nothing(number, code, tmp_path):
+def test_signal_ends_after_the_chunk_in_hand_and_says_how_to_go_on(number, code, tmp_path):
+    clip = make_clip(tmp_path / "in.mkv", frames=400, width=320, height=240)
+    words = ["upscale", str(clip), "-m", "espcn", "--precision", "fp32", "--json", "--chunk-frames", "25"]
+    run = subprocess.Popen([*VSR, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
+    assert run.stdout is not None
+    for line in run.stdout:
+        if json.loads(line)["event"] == "progress":
+            break
+    run.send_signal(number)
+    rest, err = run.communicate(timeout=20)
+    assert run.returncode == code, err
+    error = json.loads(rest.splitlines()[-1])
+    assert (error["event"], error["kind"]) == ("error", "Interrupted")
+    assert "same command" in error["hint"]
+    done = int(error["message"].split(" of ")[0].removeprefix("stopped: "))
+    work = tmp_path / ".in_espcn_x2.mkv.vsr-work"
+    assert done >= 1
+    assert len(list(work.glob("*.nut"))) == done  # the chunk in hand among them, and nothing half-made
+    assert not (tmp_path / "in_espcn_x2.mkv").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_second_signal_ends_soon_and_leaves_nothing(number, code, tmp_path):
     clip = make_clip(tmp_path / "in.mkv", frames=400, width=320, height=240)
     words = ["upscale", str(clip), "-m", "espcn", "--precision", "fp32", "--json"]
     run = subprocess.Popen([*VSR, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
@@ -46,6 +68,8 @@ def test_signal_ends_soon_and_leaves_nothing(number, code, tmp_path):
         if json.loads(line)["event"] == "progress":
             break
     began = time.monotonic()
+    run.send_signal(number)
+    time.sleep(0.3)
     run.send_signal(number)
     rest, err = run.communicate(timeout=20)
     assert time.monotonic() - began < 5

@@ -11,12 +11,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from vsr.core.events import Event, Noted, Planned, Progress, StageLoad, Summary, Warned, Worked
+from vsr.core.events import Event, Noted, Planned, Progress, StageLoad, Summary, Warned, Worked, WorkerLoad
 
 if TYPE_CHECKING:
     from vsr.core.media import PacketIndex
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+MOST_WORKERS = 4  # that have a place each on one line
 
 _NAMES: Mapping[type, str] = {
     Planned: "planned",
@@ -80,11 +82,23 @@ def _packets(index: PacketIndex) -> Json:
 
 
 def progress_line(event: Progress) -> str:
-    """Give `42/250 frames (17 %), 24.8 fps, 0:08 left; infer 97 %, encode 40 %`."""
+    """Give `42/250 frames (17 %), 24.8 fps, 0:08 left; infer 97 %, encode 40 %`, with the rates of several workers."""
     share = f" ({100 * event.done // event.total} %)" if event.total else ""
     left = f", {clock(event.eta_s)} left" if event.eta_s is not None else ""
-    loads = stage_loads(event.stages)
-    return f"{event.done}/{event.total} frames{share}, {event.fps:.1f} fps{left}" + (f"; {loads}" if loads else "")
+    loads = (worker_loads(event.workers), stage_loads(event.stages))
+    return "; ".join([f"{event.done}/{event.total} frames{share}, {event.fps:.1f} fps{left}", *filter(None, loads)])
+
+
+def worker_loads(workers: tuple[WorkerLoad, ...]) -> str:
+    """Give how fast each of several workers is: `cuda:0 20.1 fps, cuda:1 6.2 fps`; of many, the slowest and fastest."""
+    if len(workers) < 2:
+        return ""
+    told = sorted(workers, key=lambda load: load.worker)
+    if len(workers) > MOST_WORKERS:
+        told = sorted(workers, key=lambda load: load.fps)
+        told = [told[0], told[-1]]
+    each = ", ".join(f"{load.worker} {load.fps:.1f} fps" for load in told)
+    return each if len(told) == len(workers) else f"{len(workers)} workers: {each}"
 
 
 def stage_loads(stages: tuple[StageLoad, ...]) -> str:

@@ -18,7 +18,7 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
-from vsr.commands.lines import clock, event_line, progress_line, stage_loads, summary_lines, visible
+from vsr.commands.lines import clock, event_line, progress_line, stage_loads, summary_lines, visible, worker_loads
 from vsr.core import events
 from vsr.core.events import Event, Planned, Report, Summary, Warned, Worked, silent
 
@@ -141,7 +141,8 @@ class Live:
     def _progress(self, event: events.Progress) -> None:
         left = f", {clock(event.eta_s)} left" if event.eta_s is not None else ""
         text = f"{event.done}/{event.total} frames, {event.fps:.1f} fps{left}"
-        self._draw(event.done, event.total, text, loads=stage_loads(event.stages))
+        # One line has no room for both: which device is slow matters more than which stage of it.
+        self._draw(event.done, event.total, text, loads=worker_loads(event.workers) or stage_loads(event.stages))
 
     def _draw(self, done: int, total: int | None, text: str, loads: str = "") -> None:
         if self._now() - self._drawn < DRAW_S and done != total:

@@ -1,32 +1,57 @@
-"""Signals that stop the program: the first unwinds it, impatience cannot tear it."""
+"""Signals that stop the program: the first asks, the second tells, impatience ends it."""
 
 from __future__ import annotations
 
 import os
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
-from vsr.commands.failure import Terminated
+from vsr.commands.failure import TERMINATED, Terminated
+from vsr.core.stop import Stop
 
 PATIENCE_S = 5.0
+_INTERRUPTED = 130
+_SAID = b"\nstopping after the chunk in hand; once more to stop now\n"
+
+_asked: list[Stop] = []  # whom the first signal asks, while there is somebody
+
+
+@contextmanager
+def asking() -> Iterator[Stop]:
+    """Give a Stop that the first signal asks, within the block; outside it, and the second time, it unwinds."""
+    stop = Stop()
+    _asked.append(stop)
+    try:
+        yield stop
+    finally:
+        _asked.remove(stop)
 
 
 class Stops:
-    """The first signal unwinds the program. More of them in the next seconds would only tear what is unwinding: they
-    are passed over; after PATIENCE_S one ends it on the spot."""
+    """The first signal asks whoever can be asked to finish what is in hand; where nobody can, and the second time, it
+    unwinds the program. More of them in the next seconds would only tear what is unwinding: they are passed over; after
+    PATIENCE_S one ends it on the spot."""
 
     def __init__(self) -> None:
-        self._first: float | None = None
+        self._unwound: float | None = None
 
     def interrupt(self, number: int, frame: object) -> None:
-        self._stop(KeyboardInterrupt(), 130)
+        self._stop(KeyboardInterrupt(), _INTERRUPTED)
 
     def terminate(self, number: int, frame: object) -> None:
-        self._stop(Terminated(), 143)
+        self._stop(Terminated(), TERMINATED)
 
     def _stop(self, how: KeyboardInterrupt, code: int) -> None:
         now = time.monotonic()
-        if self._first is None:
-            self._first = now
+        if self._unwound is None and _asked and not _asked[-1].asked:
+            _asked[-1].ask(code)
+            with suppress(OSError):  # not through Python's buffers: the signal may have come in the middle of a write
+                os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, _SAID)
+            return
+        if self._unwound is None:
+            self._unwound = now
             raise how
-        if now - self._first > PATIENCE_S:
+        if now - self._unwound > PATIENCE_S:
             os._exit(code)

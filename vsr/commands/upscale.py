@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,7 @@ import click
 
 from vsr.commands.lines import json_line
 from vsr.commands.options import SettingsCommand, given, json_flag, settings_flags, volume_flags
+from vsr.commands.signals import asking
 from vsr.core.presets import find, resolve
 
 if TYPE_CHECKING:
@@ -56,7 +59,9 @@ def command(
         if dry_run:
             _show_plan(plan(source, output, resolved), as_json=as_json)
         else:
-            run(plan(source, output, resolved, report=report), report)
+            job = plan(source, output, resolved, report=report)
+            with asking() as stop:
+                run(job, report, stop=stop, command=shlex.join(sys.argv))
 
 
 def _show_plan(job: Job, *, as_json: bool) -> None:

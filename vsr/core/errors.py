@@ -47,7 +47,7 @@ class VsrError(Exception):
         self.hint = hint
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.message, self.hint)
+        return _rebuild, (type(self), self.message, self.hint), self.__dict__  # with its notes
 
 
 def _rebuild(kind: type[VsrError], message: str, hint: str | None) -> VsrError:

@@ -39,14 +39,27 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerLoad:
+    """What one worker (a device) has made so far, and how fast it is now."""
+
+    worker: str
+    done: int
+    fps: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Frames that have been restored and handed to the encoder so far."""
+    """Frames that have been restored and handed to the encoder so far.
+
+    workers: those that have made any in this run, which are not all of `done` where an earlier run made some.
+    """
 
     done: int
     total: int
     fps: float
     eta_s: float | None
     stages: tuple[StageLoad, ...] = ()
+    workers: tuple[WorkerLoad, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +107,7 @@ class Summary:
     height: int
     size_bytes: int
     warnings: tuple[str, ...] = field(default_factory=tuple)
+    resumed_frames: int = 0  # of frames_out, made by earlier runs
 
     @property
     def efficiency(self) -> float:

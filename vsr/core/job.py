@@ -73,11 +73,12 @@ class ChunkResult:
 class Compute:
     """How the engine runs, decided when the job is planned."""
 
-    device: str  # "cpu" or "cuda:0"
+    device: str  # "cpu" or "cuda:0"; the first of `devices`
     precision: Precision
     batch: int
     tile: int | None
     workers: int
+    devices: tuple[str, ...] = ()  # that share the chunks, all of one kind; () or one: this process does them all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

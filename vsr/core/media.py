@@ -74,7 +74,7 @@ class PacketIndex:
     durations: how long each of them is shown, until the next one; the last as the file says, 0 if it says nothing.
     keyframes: the pts of packets where decoding can begin, sorted.
     has_decoding_times: the file knows only when frames are decoded (AVI, raw streams): the n-th frame shown takes the
-    n-th of `pts`; there are no keyframes then.
+    n-th of `pts`; there are no keyframes then. digest: of all that the packets hold.
     """
 
     pts: tuple[int, ...] = ()
@@ -84,6 +84,7 @@ class PacketIndex:
     corrupt: int = 0
     without_pts: int = 0
     has_decoding_times: bool = False
+    digest: str = ""
 
     def __post_init__(self) -> None:
         if len(self.pts) != len(self.durations):

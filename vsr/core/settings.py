@@ -21,6 +21,7 @@ Device = str  # "auto", "cpu", "cuda", "cuda:1"
 PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16"]
 Codec = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
 Decoder = Literal["pyav", "ffmpeg"]
+Cluster = Literal["ray"]
 EdgePolicy = Literal["clamp", "mirror", "center"]
 
 
@@ -44,7 +45,9 @@ class EngineSettings:
     scale: float | None = option(None, "Output size / input size (default: the model's).", flag="-s", low=0.01, high=64)
     height: int | None = option(None, "Exact output height in pixels.", low=1, high=65536)
     width: int | None = option(None, "Exact output width in pixels.", low=1, high=65536)
-    device: Device = option("auto", "auto, cpu, cuda or cuda:N.", metavar="DEVICE")
+    device: Device = option(
+        "auto", "auto, cpu, cuda, cuda:N, all (GPUs), or several: cuda:0,cuda:1.", metavar="DEVICE"
+    )
     precision: PrecisionChoice = option(
         "auto", "Arithmetic of the network (auto: the fastest that passes a self-test)."
     )
@@ -115,7 +118,17 @@ class RunSettings:
         "Frames to trace, counted from 0 at the first one restored (default: first, middle, last).",
         metavar="N,N,...",
     )
+    chunk_frames: int | None = option(
+        None, "Frames in a chunk, the unit of work and of resume (default: by model).", low=1, high=1_000_000
+    )
+    cluster: Cluster | None = option(None, "Run the chunks on a cluster of machines.")
+    address: str | None = option(None, "Where the cluster is (default: started here).", metavar="HOST:PORT")
+    max_pixels: int = option(
+        1 << 28, "Largest picture that is opened or made, in pixels.", low=1, high=1 << 40, metavar="N"
+    )
     overwrite: bool = option(False, "Replace an existing output.")
+    restart: bool = option(False, "Begin anew: throw away what an interrupted run has done.")
+    force: bool = option(False, "Start although disk, memory or time will not do by the forecast.")
     strict: bool = option(False, "Fail on damaged input and on losses, instead of reporting them.")
 
 

@@ -24,7 +24,8 @@ from vsr.core.frame import Domain, pixel_format
 from vsr.core.media import WHOLE
 from vsr.io.decode import open_source
 from vsr.io.images import decode_image
-from vsr.io.probe import MAX_PIXELS, probe
+from vsr.io.limits import MAX_PIXELS
+from vsr.io.probe import probe
 from vsr.io.sequences import SUFFIXES, is_image, natural_key
 from vsr.pipeline.pictures import pictures
 

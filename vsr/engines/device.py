@@ -33,19 +33,56 @@ def pick_device(name: str) -> str:
     """
     if name == "cpu":
         return "cpu"
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    count = _cuda_count()
     if name == "auto":
         return f"cuda:{torch.cuda.current_device()}" if count else "cpu"
     match = re.fullmatch(r"cuda(?::(\d+))?", name)
     if match is None:
-        raise NoDevice(f"no device is called {name!r}", hint="Devices: auto, cpu, cuda, cuda:0, cuda:1, …")
+        raise NoDevice(f"no device is called {name!r}", hint="Devices: auto, cpu, cuda, cuda:0, cuda:1, …, all")
     if not count:
-        built = "this build of torch has no CUDA" if torch.version.cuda is None else "torch finds no CUDA device"
-        raise NoDevice(f"--device {name}: {built}", hint="Use --device cpu, or see `vsr doctor`.")
+        raise _no_cuda(name)
     index = int(match[1] or 0)
     if index >= count:
         raise NoDevice(f"--device {name}: there are {count} CUDA devices", hint=f"Highest: cuda:{count - 1}.")
     return f"cuda:{index}"
+
+
+def pick_devices(text: str) -> tuple[str, ...]:
+    """Resolve what `--device` says to the devices that share a job: one, several (`cuda:0,cuda:1`), or `all` GPUs.
+
+    `cpu,cpu` gives two workers on the processor. CPU and GPU together are refused: their arithmetic differs in the last
+    bits, and the result would hang on who was free for which chunk.
+
+    Raises:
+        NoDevice: one of them is not there, or no such name.
+        DeviceError: they do not go together.
+    """
+    if text == "all":
+        if not _cuda_count():
+            raise _no_cuda(text)
+        return tuple(f"cuda:{index}" for index in range(_cuda_count()))
+    names = [name.strip() for name in text.split(",")]
+    if len(names) > 1 and {"auto", "all"} & set(names):
+        raise DeviceError(f"--device {text}: auto and all stand alone", hint="Name each device: cuda:0,cuda:1.")
+    devices = tuple(pick_device(name) for name in names)
+    if "cpu" in devices and len(set(devices)) > 1:
+        raise DeviceError(
+            f"--device {text}: the bytes of the result would depend on which of them took which chunk",
+            hint="Name GPUs only, or the CPU only.",
+        )
+    twice = [name for name in devices if name != "cpu" and devices.count(name) > 1]
+    if twice:
+        raise DeviceError(f"--device {text} names {twice[0]} twice", hint="One worker keeps a GPU busy: name it once.")
+    return devices
+
+
+def _cuda_count() -> int:
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _no_cuda(name: str) -> NoDevice:
+    built = "this build of torch has no CUDA" if torch.version.cuda is None else "torch finds no CUDA device"
+    return NoDevice(f"--device {name}: {built}", hint="Use --device cpu, or see `vsr doctor`.")
 
 
 def check_precision(card: ModelCard, device: str, wanted: Precision) -> None:

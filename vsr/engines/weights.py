@@ -14,6 +14,7 @@ import pickle
 import pickletools
 import re
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 PICKLED = (".pth", ".pt", ".ckpt", ".bin")
 GRAPHS = (".onnx", ".pb")  # whole networks, run by onnxruntime and OpenCV
 SUFFIXES = (".safetensors", *PICKLED, *GRAPHS)
+_MAX_PACKED, _SMALL_BYTES = 4, 1 << 26  # trained tensors do not compress by half
 # The words of torch's weights-only unpickler when it meets something else than a tensor.
 _FORBIDDEN = re.compile(r"(?:GLOBAL|unrecognized function|Unsupported class|create new object for \w+ \w+) ([\w.]+)")
 
@@ -132,10 +134,12 @@ def read(path: Path) -> bytes:
     """Give a weight file's bytes.
 
     Raises:
-        WeightsMissing: no such file, or it cannot be read.
+        WeightsMissing: no such file, no regular one, or it cannot be read.
         WeightsCorrupt: the file is empty.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise WeightsMissing(f"{path} is no regular file", hint="Name a weight file.")
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise WeightsMissing(f"weight file {path} does not exist", hint="Check the path.") from error
@@ -162,6 +166,7 @@ def _safetensors(path: Path, content: bytes) -> tuple[dict[str, Tensor], dict[st
 def _pickled(path: Path, content: bytes) -> Mapping[str, object]:
     import torch
 
+    _refuse_packed(path, content)
     try:
         with warnings.catch_warnings(action="ignore"):  # of what is refused below, or of old pickle protocols
             loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
@@ -176,6 +181,24 @@ def _pickled(path: Path, content: bytes) -> Mapping[str, object]:
     if not isinstance(loaded, Mapping) or not all(isinstance(key, str) for key in loaded):
         raise WeightsCorrupt(f"{path} holds a {type(loaded).__name__}, not a table of tensors")
     return loaded
+
+
+def _refuse_packed(path: Path, content: bytes) -> None:
+    """Refuse an archive that unpacks to far more than it holds: torch stores tensors as they are.
+
+    Raises:
+        UnsafeWeights: it does.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return  # a bare pickle, or broken: torch's reader decides
+    if unpacked > _MAX_PACKED * len(content) + _SMALL_BYTES:
+        raise UnsafeWeights(
+            f"{path} unpacks from {len(content)} to {unpacked} bytes, as no checkpoint does",
+            hint="It is made to fill the memory; delete it.",
+        )
 
 
 def _refused(path: Path, reason: str, content: bytes) -> UnsafeWeights | WeightsCorrupt:

@@ -25,7 +25,8 @@ from vsr.data.degrade import Degradation, degrade
 from vsr.evaluation.protocol import Pixels, cropped, luma, pixels, planes, rounded, shrunk
 from vsr.io.decode import open_source
 from vsr.io.images import decode_image
-from vsr.io.probe import MAX_PIXELS, probe
+from vsr.io.limits import MAX_PIXELS
+from vsr.io.probe import probe
 from vsr.io.sequences import SUFFIXES, is_image, is_pattern, natural_key
 from vsr.pipeline.pictures import frames as frames_of
 

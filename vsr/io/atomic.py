@@ -18,16 +18,16 @@ from vsr.core.errors import DiskFull, OutputError, OutputExists
 
 NAME_BYTES = 255  # NAME_MAX of the common file systems
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 @contextmanager
-def staged(destination: Path, *, overwrite: bool) -> Iterator[Path]:
+def staged(destination: Path, *, overwrite: bool, parts: Path | None = None) -> Iterator[Path]:
     """Give a temporary path beside `destination`, with its suffix; at the end of the block it bears the final name.
 
     The block writes the file. On success it is synced, renamed, and the folder synced; on any exception it is
     removed and `destination` is as it was. A symbolic link is written through. Without `overwrite` a file that
-    appeared meanwhile is not replaced.
+    appeared meanwhile is not replaced. parts: the folder for the temporary file, on the same device (default: beside).
 
     Raises:
         OutputExists: it is there, and `overwrite` is not set.
@@ -40,12 +40,12 @@ def staged(destination: Path, *, overwrite: bool) -> Iterator[Path]:
         raise OutputError(f"{destination} is a folder", hint="Name a file with -o.")
     if not overwrite and final.exists():
         raise _exists(destination)
-    part = _part(final)
+    part = _part(final, parts)
     try:
         yield part
-        _sync(part)
+        sync(part)
         _publish(part, final, overwrite=overwrite)
-        _sync(final.parent)
+        sync(final.parent)
     except OSError as error:
         raise translate(error, destination) from error
     finally:
@@ -53,12 +53,14 @@ def staged(destination: Path, *, overwrite: bool) -> Iterator[Path]:
 
 
 @contextmanager
-def staged_folder(destination: Path, *, overwrite: bool, is_shared: bool = False) -> Iterator[Path]:
+def staged_folder(
+    destination: Path, *, overwrite: bool, is_shared: bool = False, parts: Path | None = None
+) -> Iterator[Path]:
     """Give a temporary folder beside `destination`; at the end of the block its files stand in `destination`.
 
     A folder that is absent or empty is replaced in one step. Into one that is not, files move one by one: with
     `overwrite` same names are replaced, with `is_shared` they are refused; all else in it stays. The block syncs the
-    files it writes. On an exception in the block nothing has changed.
+    files it writes. On an exception in the block nothing has changed. parts: as in `staged`.
 
     Raises:
         OutputExists: it holds something, and `overwrite` is not set.
@@ -71,11 +73,11 @@ def staged_folder(destination: Path, *, overwrite: bool, is_shared: bool = False
         raise OutputError(f"{destination} is a file, not a folder", hint="Name a folder with -o.")
     if not overwrite and not is_shared and _holds_something(final):
         raise _exists(destination)
-    part = _part(final)
+    part = _part(final, parts)
     try:
         part.mkdir()
         yield part
-        _sync(part)
+        sync(part)
         if not _holds_something(final) or not (overwrite or is_shared):
             part.rename(final)  # rename(2) replaces an empty folder, and refuses one that is not
         else:
@@ -84,8 +86,8 @@ def staged_folder(destination: Path, *, overwrite: bool, is_shared: bool = False
                 raise _exists(final / min(taken))
             for path in sorted(part.iterdir()):
                 path.replace(final / path.name)
-            _sync(final)
-        _sync(final.parent)
+            sync(final)
+        sync(final.parent)
     except OSError as error:
         raise translate(error, destination) from error
     finally:
@@ -160,7 +162,7 @@ def _holds_something(folder: Path) -> bool:
     return folder.is_dir() and any(folder.iterdir())
 
 
-def _part(final: Path) -> Path:
+def _part(final: Path, folder: Path | None) -> Path:
     """Give a name that says whose it is: `.NAME.vsr-part-1f2e3d4c.mp4`, cut to what a folder entry holds."""
     mark = f".vsr-part-{secrets.token_hex(4)}"
     suffix = final.suffix if len(os.fsencode(final.suffix)) <= NAME_BYTES // 2 else ""
@@ -168,7 +170,7 @@ def _part(final: Path) -> Path:
     stem = final.stem
     while len(os.fsencode(stem)) > room:
         stem = stem[:-1]
-    return final.with_name(f".{stem}{mark}{suffix}")
+    return (folder or final.parent) / f".{stem}{mark}{suffix}"
 
 
 def _publish(part: Path, final: Path, *, overwrite: bool) -> None:
@@ -178,14 +180,19 @@ def _publish(part: Path, final: Path, *, overwrite: bool) -> None:
     try:
         os.link(part, final)  # unlike rename, it fails when the name is taken
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in NO_LINKS:
             raise
         if final.exists():  # a file system without links: the best that is left
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(final)) from error
         part.rename(final)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Bring a file's data, or a folder's names, to the disk.
+
+    Raises:
+        OSError: the disk cannot take it.
+    """
     file = os.open(path, os.O_RDONLY)
     try:
         os.fsync(file)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from av.codec.context import ThreadType
 from av.container import InputContainer
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from vsr.core.errors import DecodeError, SettingsError
@@ -20,6 +21,7 @@ from vsr.io.formats import Unpacker
 from vsr.io.frames import Decoded, timed, to_frame
 from vsr.io.images import ImageSource
 from vsr.io.inputs import open_input
+from vsr.io.limits import MAX_PIXELS, check_pixels
 from vsr.io.scan import packets
 from vsr.io.seeking import decode, decode_from
 from vsr.io.timing import Clock
@@ -27,18 +29,20 @@ from vsr.io.timing import Clock
 log = logging.getLogger(__name__)
 
 
-def open_source(info: MediaInfo, *, decoder: str = "pyav", threads: int = 1) -> Source:
+def open_source(info: MediaInfo, *, decoder: str = "pyav", threads: int = 1, max_pixels: int = MAX_PIXELS) -> Source:
     """Give the Source for what `probe` described; nothing is opened before its frames are asked for.
+
+    max_pixels: the largest picture that is decoded, whatever the file becomes in its middle.
 
     Raises:
         SettingsError: no such decoder.
     """
     if info.kind != "video":
-        return ImageSource(info=info)
+        return ImageSource(info=info, max_pixels=max_pixels)
     if decoder == "pyav":
-        return PyavSource(info=info, threads=threads)
+        return PyavSource(info=info, threads=threads, max_pixels=max_pixels)
     if decoder == "ffmpeg":
-        return FfmpegSource(info=info, threads=threads)
+        return FfmpegSource(info=info, threads=threads, max_pixels=max_pixels)
     raise SettingsError(f"there is no decoder {decoder!r}", hint="Decoders: pyav, ffmpeg.")
 
 
@@ -48,6 +52,7 @@ class PyavSource:
 
     info: MediaInfo
     threads: int = 1
+    max_pixels: int = MAX_PIXELS
 
     def frames(self, span: Span, *, seek: int | None = None, tally: DecodeTally | None = None) -> Iterator[Frame]:
         """Yield the frames whose pts lie in `span`; see `io.base.Source`.
@@ -57,6 +62,7 @@ class PyavSource:
 
         Raises:
             DecodeError: nothing can be decoded, or size or pixel format change in mid-stream.
+            InputLimits: the pictures become larger than `max_pixels`; those before are given.
             InputMissing, NotMedia: the file has gone or become another.
         """
         counted = tally if tally is not None else DecodeTally()
@@ -72,7 +78,7 @@ class PyavSource:
                     counted.frames += 1
                     counted.corrupt += frame.is_corrupt
                     yield to_frame(frame, timing, self.info, unpack)
-        if clock.is_untouched:
+        if clock.is_untouched and start is None:  # after a seek the frames before it may be all there are
             raise DecodeError(
                 f"no frame of {self.info.path} could be decoded: {counted.first_error or 'nothing came out'}",
                 hint="The file is damaged; fetch it again.",
@@ -82,23 +88,32 @@ class PyavSource:
         """Yield what the decoder shows from the keyframe `seek` on, or all of it where there is no way to that."""
         keyframes = self.info.packets.keyframes
         if seek is not None and keyframes and keyframes[0] < seek:
-            with open_input(self.info.path) as container:
+            with open_input(self.info.path, max_pixels=self.max_pixels) as container:
                 found = decode_from(container, self._stream(container), keyframes, seek, counted)
                 if found is not None:
                     yield from found
+                    self._check_size(container)
                     return
             log.debug("%s is decoded from its start, not from pts %d", self.info.path, seek)
-        with open_input(self.info.path) as container:
+        with open_input(self.info.path, max_pixels=self.max_pixels) as container:
             stream = self._stream(container)
             yield from decode(stream, packets(container, stream), counted)
+            self._check_size(container)
 
     def _stream(self, container: InputContainer) -> VideoStream:
         at = self.info.video.index
         stream = container.streams[at] if at < len(container.streams) else None
         if not isinstance(stream, VideoStream):
             raise DecodeError(f"{self.info.path} has no video stream {at} any more", hint="It has changed; plan anew.")
+        stream.codec_context.options = {"max_pixels": str(self.max_pixels)}
         stream.codec_context.thread_count = self.threads
         if self.threads > 1:
             # Slices would help no stream of today's encoders: they write one a frame.
             stream.codec_context.thread_type = ThreadType.FRAME
         return stream
+
+    def _check_size(self, container: InputContainer) -> None:
+        """Say so where the decoder has refused everything from some place on, because pictures became too large."""
+        context = container.streams[self.info.video.index].codec_context
+        if isinstance(context, VideoCodecContext):
+            check_pixels(self.info.path, context.width, context.height, self.max_pixels)

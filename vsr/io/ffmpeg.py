@@ -35,6 +35,7 @@ from vsr.io.encode import encoder_format, segment_format, segment_options
 from vsr.io.formats import Unpacker
 from vsr.io.frames import Decoded, changed, timed, to_frame
 from vsr.io.inputs import FORMATS, check_regular
+from vsr.io.limits import MAX_PIXELS
 from vsr.io.scan import packets
 from vsr.io.tags import SITINGS
 from vsr.io.timing import Clock
@@ -98,6 +99,7 @@ class FfmpegSource:
 
     info: MediaInfo
     threads: int = 1
+    max_pixels: int = MAX_PIXELS
 
     def frames(self, span: Span, *, seek: int | None = None, tally: DecodeTally | None = None) -> Iterator[Frame]:
         """Yield the frames whose pts lie in `span`; see `io.base.Source`.
@@ -135,6 +137,7 @@ class FfmpegSource:
             f"file:{self.info.path.absolute()}",
             noautorotate=None,
             threads=self.threads,
+            max_pixels=self.max_pixels,
             protocol_whitelist="file",
             format_whitelist=FORMATS,
         )[str(video.index)]

@@ -22,7 +22,7 @@ from vsr.core.media import MediaInfo, OutputSpec, Span
 from vsr.io.atomic import translate
 from vsr.io.base import DecodeTally, Written
 from vsr.io.headers import parse_header
-from vsr.io.sequences import check_limit
+from vsr.io.limits import MAX_PIXELS, check_image_file, check_pixels
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class ImageSource:
     """Frames of image files: pts 0, 1, 2, ... in a time_base of 1 / rate."""
 
     info: MediaInfo
-    max_pixels: int = 2**28
+    max_pixels: int = MAX_PIXELS
 
     def frames(self, span: Span, *, seek: int | None = None, tally: DecodeTally | None = None) -> Iterator[Frame]:
         """Yield a frame for each file in `span`; `seek` is not needed: every file stands alone.
@@ -162,7 +162,7 @@ def decode_image(path: Path, data: bytes, *, max_pixels: int) -> tuple[Plane, ..
     """
     cv2 = _cv2()
     header = parse_header(path, data)
-    check_limit(path, header, max_pixels)
+    check_pixels(path, header.width, header.height, max_pixels)
     # UNCHANGED keeps alpha and ignores the orientation; the other pair is the reverse, and JPEG has no alpha.
     turned = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
     try:
@@ -247,6 +247,7 @@ def sync_folder(folder: Path) -> None:
 
 def _load(file: Path, max_pixels: int) -> tuple[Plane, ...]:
     try:
+        check_image_file(file, max_pixels)
         data = file.read_bytes()
     except FileNotFoundError as error:
         raise InputMissing(f"{file} has gone", hint="Leave the source in place until the job is done.") from error

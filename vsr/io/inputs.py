@@ -10,7 +10,8 @@ import av
 import av.error
 from av.container import InputContainer
 
-from vsr.core.errors import DecodeError, InputError, InputMissing, NotMedia, UnsupportedInput
+from vsr.core.errors import DecodeError, InputError, InputLimits, InputMissing, NotMedia, UnsupportedInput
+from vsr.io.limits import MAX_PIXELS, MAX_STREAMS, check_streams
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ FORMATS = (
 )
 
 
-def open_input(path: Path) -> InputContainer:
+def open_input(path: Path, *, max_pixels: int = MAX_PIXELS) -> InputContainer:
     """Open a local regular file; the caller closes it.
 
     Raises:
@@ -31,6 +32,7 @@ def open_input(path: Path) -> InputContainer:
         UnsupportedInput: it is no regular file.
         NotMedia: no demuxer knows it.
         DecodeError: a media file that lacks its index.
+        InputLimits: it has more than MAX_STREAMS streams.
     """
     check_regular(path)
     try:
@@ -39,11 +41,22 @@ def open_input(path: Path) -> InputContainer:
         name.encode()
     except UnicodeEncodeError as error:
         raise UnsupportedInput(f"the name of {path!r} is not UTF-8", hint="Rename the file.") from error
-    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+    options = {
+        "protocol_whitelist": "file",
+        "format_whitelist": FORMATS,
+        "max_streams": str(MAX_STREAMS + 1),
+        "max_pixels": str(max_pixels),  # of the decoders that look for a stream's properties
+    }
     try:
-        return av.open(name, "r", options=options, metadata_errors="replace")
+        container = av.open(name, "r", options=options, metadata_errors="replace")
     except av.error.FFmpegError as error:
         raise _refusal(path, error) from error
+    try:
+        check_streams(path, len(container.streams))
+    except InputLimits:
+        container.close()
+        raise
+    return container
 
 
 def check_regular(path: Path) -> None:

@@ -31,7 +31,7 @@ from vsr.io.containers import ContainerRule, rule_of
 from vsr.io.copying import Route, Timing, add_route, attach_cover, copied_packets, kept_metadata
 from vsr.io.encode import tag
 from vsr.io.inputs import open_input
-from vsr.io.segments import decoding_order, open_segment, video_packets
+from vsr.io.segments import decoding_order, open_segment, video_packets, with_frames
 from vsr.io.tags import MATRICES, RANGES
 from vsr.io.timeline import ticks
 
@@ -65,8 +65,9 @@ def join(
     """Join closed segments, in order, with the planned streams of `source` into the file `target`.
 
     pts, durations: of every frame in order of presentation, in `spec.time_base`; the segments must hold exactly
-    these. Other streams keep the source's times; of a span its own packets are taken, and its start becomes 0. A
-    container without negative times (MPEG-TS, AVI) gets everything later by as much as is needed, and says so.
+    these. An empty file is a segment of no frames. Other streams keep the source's times; of a span its own packets
+    are taken, and its start becomes 0. A container without negative times (MPEG-TS, AVI) gets everything later by as
+    much as is needed, and says so.
 
     Raises:
         MuxError: a segment does not hold its frames, the container refuses a stream or a packet, or what was written
@@ -75,6 +76,7 @@ def join(
         InputError: the source is gone.
     """
     rule = rule_of(container)
+    segments = with_frames(segments)
     order = decoding_order(segments, spec, pts)
     plan = _Plan(rule=rule, source=source, spec=spec, streams=streams)
     timing = Timing.of(span, spec.time_base, _lift(plan, pts, span))

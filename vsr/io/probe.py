@@ -27,13 +27,16 @@ from vsr.io import scan as scanning
 from vsr.io import sequences, streams
 from vsr.io.formats import travel_format
 from vsr.io.inputs import check_regular, open_input
+from vsr.io.limits import MAX_PIXELS, check_packets, check_pixels, check_tables
 from vsr.io.tags import SITINGS, color_spec
 
 log = logging.getLogger(__name__)
 
-MAX_PIXELS = 2**28
 # A stream whose first packets are all refused is given up; a keyframe comes within ten seconds of any broadcast.
 _TRIES = 600
+
+# Codecs whose parsers in FFmpeg tell no keyframe: where they split the stream, every packet is marked as one.
+_UNMARKED = ("h261", "h263", "cavs")
 
 _SIDE_DATA = {
     "HDR10 mastering display": {"MASTERING_DISPLAY_METADATA"},
@@ -64,13 +67,15 @@ def probe(
     check_regular(path)
     if sequences.is_image(path):
         return sequences.describe_image(path, rate=rate, max_pixels=max_pixels)
-    with open_input(path) as container:
+    check_tables(path)
+    with open_input(path, max_pixels=max_pixels) as container:
         return _describe(path, container, max_pixels, scan)
 
 
 def _describe(path: Path, container: InputContainer, max_pixels: int, scan: bool) -> MediaInfo:
     stream, warnings = _choose(path, container)
     _check_size(path, stream.width, stream.height, max_pixels)
+    stream.codec_context.options = {"max_pixels": str(max_pixels)}
     frame, found, broken = _read(path, container, stream, scan)
     if frame is not None:
         _check_size(path, frame.width, frame.height, max_pixels)
@@ -84,6 +89,7 @@ def _describe(path: Path, container: InputContainer, max_pixels: int, scan: bool
             rate=video.rate,
             is_reordered=is_reordered,
             has_durations=container.format.name.startswith("mov"),
+            has_marks=video.codec not in _UNMARKED or len(found.keyframes) < len(found.shown),
         )
     warnings = [*warnings, *said, *_packet_warnings(found), *_side_data_warnings(frame)]
     damage = [*_packet_damage(path, found, broken), *(_missing_end(path, container, video, packets) if scan else [])]
@@ -122,10 +128,12 @@ def _choose(path: Path, container: InputContainer) -> tuple[VideoStream, list[st
 
 
 def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
-    if width < 1 or height < 1:
-        raise UnsupportedInput(f"{path}: the video has no size ({width}x{height})")
-    if width * height > max_pixels:
-        raise InputLimits(f"{path}: {width}x{height} is more than the limit of {max_pixels} pixels")
+    if width < 1 or height < 1:  # FFmpeg makes 0x0 of a claim above the limit, or above its own
+        raise InputLimits(
+            f"{path}: its video gives no size, or one of more than {max_pixels} pixels",
+            hint=f"Raise the limit with --max-pixels; above {MAX_PIXELS} FFmpeg decodes no video.",
+        )
+    check_pixels(path, width, height, max_pixels)
 
 
 def _read(
@@ -138,6 +146,7 @@ def _read(
     try:
         for packet in scanning.packets(container, stream):
             scanning.note(found, packet)
+            check_packets(path, len(found.shown))
             if frame is None and tries < _TRIES:
                 tries += 1
                 try:

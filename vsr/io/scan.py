@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -22,12 +23,14 @@ class Scan:
 
     shown: list[tuple[int | None, int]] = field(default_factory=list)  # (pts, duration), in decoding order
     keyframes: list[int] = field(default_factory=list)
+    falls: list[int] = field(default_factory=list)  # places in `shown` where keyframes' times go back
     before_keyframe: int = 0
     has_keyframe: bool = False
     bytes: int = 0
     corrupt: int = 0
     without_pts: int = 0
     has_alpha_layer: bool = False
+    content: hashlib.blake2b = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
 
     @property
     def leading(self) -> int:
@@ -47,6 +50,7 @@ def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[V
 def note(scan: Scan, packet: Packet[VideoStream]) -> None:
     """Add one packet to what is known."""
     scan.bytes += packet.size
+    scan.content.update(packet)
     scan.corrupt += packet.is_corrupt
     # WebM keeps alpha as a second coded picture beside the first.
     scan.has_alpha_layer |= packet.has_sidedata("matroska_block_additional")
@@ -54,6 +58,8 @@ def note(scan: Scan, packet: Packet[VideoStream]) -> None:
     if packet.is_keyframe:
         scan.has_keyframe = True
         if pts is not None:
+            if scan.keyframes and pts < scan.keyframes[-1]:
+                scan.falls.append(len(scan.shown))
             scan.keyframes.append(pts)
     if packet.is_discard:
         return
@@ -63,14 +69,23 @@ def note(scan: Scan, packet: Packet[VideoStream]) -> None:
 
 
 def index(
-    scan: Scan, *, time_base: Fraction, rate: Fraction | None, is_reordered: bool, has_durations: bool
+    scan: Scan,
+    *,
+    time_base: Fraction,
+    rate: Fraction | None,
+    is_reordered: bool,
+    has_durations: bool,
+    has_marks: bool = True,
 ) -> PacketIndex:
     """Give what was found, in order of presentation.
 
     Packets before the first keyframe show nothing and are left out. Where packets have no times at all (raw streams)
     they are set `1 / rate` apart. is_reordered: the decoder shows frames in another order than it gets them; times
     that rise in decoding order all the same (AVI) cannot be those of showing. has_durations: the container stores the
-    duration of every packet, so that the last one's is true.
+    duration of every packet, so that the last one's is true. has_marks: a packet that is marked as a keyframe is one.
+
+    There are no keyframes where a pts does not tell one place of the file: times begin anew in its middle (recordings
+    put end to end), or packets lack theirs.
     """
     shown = scan.shown[scan.leading :]
     times = [pts for pts, _ in shown]
@@ -79,16 +94,29 @@ def index(
     if any(pts is None for pts, _ in shown):
         step = max(1, round(1 / (rate or _FALLBACK_RATE) / time_base))
         shown = [(place * step, step) for place in range(len(shown))]
-    ordered = sorted((pts, duration) for pts, duration in shown if pts is not None)
+    timed = [(pts, duration) for pts, duration in shown if pts is not None]
+    is_jumping = bool(scan.falls) and not has_decoding_times
+    ordered = _in_runs(timed, [fall - scan.leading for fall in scan.falls]) if is_jumping else sorted(timed)
+    has_places = has_marks and not (has_decoding_times or is_jumping or scan.without_pts)
     return PacketIndex(
         pts=tuple(pts for pts, _ in ordered),
         durations=_durations(ordered, has_durations=has_durations),
-        keyframes=() if has_decoding_times else tuple(sorted(set(scan.keyframes))),
+        keyframes=tuple(sorted(set(scan.keyframes))) if has_places else (),
         bytes=scan.bytes,
         corrupt=scan.corrupt,
         without_pts=scan.without_pts,
         has_decoding_times=has_decoding_times,
+        digest=scan.content.hexdigest(),
     )
+
+
+def _in_runs(shown: Sequence[tuple[int, int]], falls: Sequence[int]) -> list[tuple[int, int]]:
+    """Order each run of times by itself; those that do not rise over the runs are moved, as decoded frames will be."""
+    ordered: list[tuple[int, int]] = []
+    for begin, end in pairwise([0, *falls, len(shown)]):
+        for pts, duration in sorted(shown[begin:end]):
+            ordered.append((max(pts, ordered[-1][0] + 1) if ordered else pts, duration))
+    return ordered
 
 
 def _durations(ordered: Sequence[tuple[int, int]], *, has_durations: bool) -> tuple[int, ...]:

@@ -45,7 +45,8 @@ def decode_from(
             continue
         decoded = decode(stream, arriving, counted)
         first = next(decoded, None)
-        if first is not None and first[0] is not None and first[0] <= wanted:
+        # A keyframe that is damaged is concealed with what was shown before it, so that must have been decoded too.
+        if first is not None and first[0] is not None and first[0] <= wanted and not first[2].is_corrupt:
             return itertools.dropwhile(
                 lambda shown: shown[0] is not None and shown[0] < wanted, itertools.chain([first], decoded)
             )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -15,6 +17,8 @@ from av.video.stream import VideoStream
 from vsr.core.errors import MuxError
 from vsr.core.media import OutputSpec
 from vsr.io.timeline import decode_times, rescale, ticks
+
+_HEVC_PREFIX_SEI = 39  # nal_unit_type PREFIX_SEI_NUT (ITU-T H.265 table 7-1); x265 tells its options and the CPU in one
 
 
 def open_segment(path: Path) -> InputContainer:
@@ -29,17 +33,42 @@ def open_segment(path: Path) -> InputContainer:
         raise MuxError(f"segment {path} cannot be read: {error.strerror}") from error
 
 
+def with_frames(segments: Sequence[Path]) -> list[Path]:
+    """Give the segments that are not empty files: those of which a frame could be decoded.
+
+    Raises:
+        MuxError: there is none, or one is gone.
+    """
+    try:
+        kept = [path for path in segments if path.stat().st_size]
+    except OSError as error:
+        raise MuxError(f"segment {error.filename} cannot be read: {error.strerror}") from error
+    if not kept:
+        raise MuxError(f"{len(segments)} segments hold no frame: nothing of the source could be decoded")
+    return kept
+
+
 def decoding_order(segments: Sequence[Path], spec: OutputSpec, pts: Sequence[int]) -> list[int]:
     """Give, for every packet of the segments in decoding order, which frame of `pts` it is.
 
     Raises:
         MuxError: a segment holds other times than the job's (apart from a shift of its own, which NUT needs where
-            times are negative), or all together hold another number of frames.
+            times are negative), all together hold another number of frames, the times do not rise, or one was
+            written by another encoder than the first: one header must do for all.
     """
+    if any(before >= after for before, after in pairwise(pts)):
+        raise MuxError("the times of the segments do not rise: two of them hold the same frames")
     order: list[int] = []
+    first: bytes | None = None
     for path in segments:
         with open_segment(path) as segment:
             stream = segment.streams.video[0]
+            header = _header(stream, spec)
+            if header != (first := header if first is None else first):
+                raise MuxError(
+                    f"segment {path} has another header than the first one: it was written by another encoder",
+                    hint="Use one version of the encoder on all machines, and run again with --restart.",
+                )
             tick = Fraction(stream.time_base or 1) / spec.time_base
             times = [(packet.pts or 0) * tick for packet in segment.demux(stream) if packet.size]
         ranks = sorted(range(len(times)), key=times.__getitem__)
@@ -91,6 +120,15 @@ def video_packets(
                 made.stream = stream
                 place += 1
                 yield made
+
+
+def _header(stream: VideoStream, spec: OutputSpec) -> bytes:
+    """Give what decoders are told once for all segments, without the encoder's words about itself."""
+    header = stream.codec_context.extradata or b""
+    if spec.codec != "hevc":
+        return header
+    units = re.split(rb"\x00{2,3}\x01", header)
+    return b"".join(unit for unit in units if unit[:1] and unit[0] >> 1 & 0x3F != _HEVC_PREFIX_SEI)
 
 
 def _as_it_is(packet: Packet[VideoStream]) -> Packet[VideoStream]:

@@ -8,10 +8,11 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
-from vsr.core.errors import InputError, InputLimits, InputMissing, NotMedia, UnsupportedInput
+from vsr.core.errors import InputError, InputMissing, NotMedia, UnsupportedInput
 from vsr.core.frame import ColorSpec
 from vsr.core.media import MediaInfo, SourceKind, VideoInfo
-from vsr.io.headers import ImageHeader, image_kind, read_header
+from vsr.io.headers import ImageHeader, image_kind, parse_header, read_header
+from vsr.io.limits import MAX_IMAGE_BYTES, check_image_file, check_pixels
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 DEFAULT_RATE = Fraction(25)
@@ -27,7 +28,11 @@ def is_image(path: Path) -> bool:
     """Whether a file is a picture by its first bytes; an animated PNG is not: it is decoded as a video."""
     with path.open("rb") as content:
         kind = image_kind(content.read(16))
-    return kind is not None and not (kind == "png" and read_header(path).is_animated)
+        if kind != "png":
+            return kind is not None
+        content.seek(0)
+        # What tells an animation stands before the picture's data.
+        return not parse_header(path, content.read(MAX_IMAGE_BYTES)).is_animated
 
 
 def natural_key(name: str) -> tuple[tuple[int, str], ...]:
@@ -81,16 +86,6 @@ def describe_folder(path: Path, *, rate: Fraction | None, max_pixels: int) -> Me
     return _describe(path, files, "sequence", rate, max_pixels, warnings)
 
 
-def check_limit(path: Path, header: ImageHeader, max_pixels: int) -> None:
-    """Refuse an image that would decode to more pixels than allowed.
-
-    Raises:
-        InputLimits: it would.
-    """
-    if header.width * header.height > max_pixels:
-        raise InputLimits(f"{path}: {header.width}x{header.height} is more than the limit of {max_pixels} pixels")
-
-
 def _numbered(path: Path) -> Iterator[tuple[int, Path]]:
     match = _PATTERN.search(path.name)
     assert match is not None, path
@@ -126,8 +121,9 @@ def _describe(
 ) -> MediaInfo:
     headers = []
     for file in files:
+        check_image_file(file, max_pixels)
         header = read_header(file)
-        check_limit(file, header, max_pixels)
+        check_pixels(file, header.width, header.height, max_pixels)
         if header.is_animated:
             raise UnsupportedInput(f"{file} holds several pictures", hint="Split it into files of one picture each.")
         headers.append(header)

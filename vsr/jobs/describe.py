@@ -10,13 +10,15 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
-from vsr.core.events import silent
 from vsr.core.job import Chunk, Job
 from vsr.core.media import Span
 from vsr.core.sampling import Sampling
 from vsr.core.settings import fields
+from vsr.jobs.chunks import first_place, times
+from vsr.jobs.executors.base import Failed, Task
 from vsr.jobs.executors.here import Here
 from vsr.jobs.preflight import forecast_bytes
+from vsr.pipeline.chunk import segment_name
 
 SAMPLE_FRAMES = 12
 
@@ -41,20 +43,22 @@ def estimate(job: Job) -> float:
 def _timed(here: Here, sample: Job) -> float:
     with tempfile.TemporaryDirectory(prefix="vsr-sample-") as work:
         began = time.perf_counter()
-        for _ in here.run(sample, sample.chunks, Path(work), silent):
-            pass
+        tasks = (Task(job=sample, chunk=c, path=Path(work) / segment_name(sample, c)) for c in sample.chunks)
+        for outcome in here.run(tasks, lambda _: None):
+            if isinstance(outcome, Failed):
+                raise outcome.error
         return time.perf_counter() - began
 
 
 def _sample(job: Job) -> Job:
     """Give the same job cut down to its first frames."""
     whole = job.chunks[0]
-    every = job.source.packets.pts if job.source.kind == "video" else tuple(range(job.source.frame_count))
-    inside = [pts for pts in every if pts in whole.span]
-    timed = min(SAMPLE_FRAMES, len(inside))
-    stop = inside[timed] if timed < len(inside) else whole.span.stop
-    after = inside[min(len(inside) - 1, timed + whole.tail)] + 1
-    decode = Span(start=whole.decode.start, stop=after)
+    first, shown = first_place(job.source, whole.span), times(job.source)
+    timed = min(SAMPLE_FRAMES, whole.frames)
+    end = first + timed
+    stop = shown[end] if timed < whole.frames else whole.span.stop
+    after = min(len(shown), end + whole.tail)
+    decode = Span(start=whole.decode.start, stop=shown[after] if after < len(shown) else None)
     chunk = Chunk(
         index=0,
         span=Span(start=whole.span.start, stop=stop),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from vsr.core.errors import OutputError, OutputExists, UsageError
@@ -27,12 +28,19 @@ LONGEST_NAME = 255  # bytes, of one name, on the file systems in use
 
 
 def destination(
-    info: MediaInfo, path: Path | None, *, container: str | None, label: str, overwrite: bool
+    info: MediaInfo,
+    path: Path | Destination | None,
+    *,
+    container: str | None,
+    label: str,
+    overwrite: bool,
+    is_ours: Callable[[Destination], bool] = lambda made: False,
 ) -> Destination:
     """Decide kind, container and path of the result; `label` (model and scale) names it when `path` is None.
 
     A path with a picture's suffix is one image (or, with `%06d` in its name, a sequence); with another suffix a
-    video; without a suffix, or an existing folder, a folder of images.
+    video; without a suffix, or an existing folder, a folder of images. A Destination is taken as it is.
+    is_ours: whether what is there is this job's own result, of a run that was killed before it had tidied up.
 
     Raises:
         UsageError: an image asked of a video, or a video and an image container together.
@@ -41,13 +49,29 @@ def destination(
     """
     container = _ALIASES.get(container or "", container)
     try:
-        made = _by_default(info, container, label) if path is None else _from_path(info, path, container)
+        if isinstance(path, Destination):
+            made, path = _given(info, path), path.path
+        else:
+            made = _by_default(info, container, label) if path is None else _from_path(info, path, container)
         _refuse_source(info, made)
-        taken = not overwrite and _taken(made)
+        taken = not overwrite and not is_ours(made) and _taken(made)
     except OSError as error:  # a name too long for the system, a folder that may not be looked into
         raise translate(error, path or info.path) from error
     if taken:
         raise OutputExists(f"{taken} exists", hint="Add --overwrite to replace it, or name another with -o.")
+    return made
+
+
+def image_container(path: Path) -> str | None:
+    """Give the image format that a path's suffix means; None if it means none."""
+    return _IMAGE_SUFFIXES.get(path.suffix.lower())
+
+
+def _given(info: MediaInfo, made: Destination) -> Destination:
+    if made.kind == "image" and info.frame_count > 1:
+        raise UsageError(
+            f"{made.path} is one image, but {info.path} has {info.frame_count} frames", hint="Name a video."
+        )
     return made
 
 

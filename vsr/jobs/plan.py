@@ -6,18 +6,15 @@ it costs nothing.
 
 from __future__ import annotations
 
-import bisect
 import dataclasses
-import hashlib
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from vsr import __version__
 from vsr.color.tables import output_color, resolve
 from vsr.core.card import ModelCard
-from vsr.core.errors import DecodeError, IncompatibleModel, OutputError, UsageError
-from vsr.core.events import Planned, Report, Warned, silent
+from vsr.core.errors import DecodeError, IncompatibleModel, InputLimits, OutputError, UsageError
+from vsr.core.events import Noted, Planned, Report, Warned, silent
 from vsr.core.frame import ColorSpec, pixel_format
 from vsr.core.job import Chunk, Compute, Destination, Job
 from vsr.core.media import MediaInfo, OutputSpec, Span, StreamPlan
@@ -26,18 +23,21 @@ from vsr.core.settings import Resolved, Settings
 from vsr.engines import device, registry, trial
 from vsr.io import codecs, containers
 from vsr.io.probe import probe
+from vsr.jobs import chunks as chunking
 from vsr.jobs import diffusion
 from vsr.jobs.destination import destination as decide_destination
+from vsr.jobs.facts import differences, facts, fingerprint
 from vsr.jobs.geometry import Target, target
+from vsr.jobs.journal import Record
 from vsr.jobs.preflight import refuse_impossible
+from vsr.jobs.records import chosen_before, recorded_facts, recorded_track
 from vsr.jobs.times import span as time_span
-from vsr.temporal.shots import MEMORY
-from vsr.temporal.window import reach
+from vsr.jobs.work import begun, is_published
 
 DEFAULT_SCALE = 2.0
 
 
-def plan(source: Path, destination: Path | None, resolved: Resolved, *, report: Report = silent) -> Job:
+def plan(source: Path, destination: Path | Destination | None, resolved: Resolved, *, report: Report = silent) -> Job:
     """Decide a job completely. Reads the source's packets, opens the model, opens no output.
 
     Where noise moves with the picture, the source is decoded once to measure how it moves.
@@ -51,20 +51,21 @@ def plan(source: Path, destination: Path | None, resolved: Resolved, *, report: 
             "--strict needs to know which frames were concealed, and the ffmpeg program does not tell",
             hint="Leave out --decoder ffmpeg.",
         )
-    info = probe(source, rate=_rate(settings.run.rate))
+    info = probe(source, rate=_rate(settings.run.rate), max_pixels=settings.run.max_pixels)
     span = time_span(info, settings.run.start, settings.run.end)
     choice, size = _model(info, settings)
     sampling = diffusion.sampling(info, resolved, choice.card)
-    chunks = _chunks(info, span, choice.card, settings)
+    chunks = _chunks(info, span, choice.card, settings, sampling)
     count = sum(chunk.frames for chunk in chunks)
     diffusion.refuse_long_window(resolved, choice.card, count)
-    trace = diffusion.trace(resolved, choice.card, first=_first(info, span), count=count)
+    trace = diffusion.trace(resolved, choice.card, first=chunking.first_place(info, span), count=count)
     where = _destination(info, destination, settings, choice, size)
     diffusion.refuse_taken(trace, info, where, overwrite=settings.run.overwrite)
     color = resolve(info.video.color, pixel_format(info.video.pixel_format), info.video.width, info.video.height)
-    output = _output(info, settings, where, color, size)
+    earlier = None if settings.run.restart else begun(where)
+    output = _output(info, settings, where, color, size, earlier)
     streams = containers.plan_streams(info, where.container) if where.kind == "video" else ()
-    compute = _compute(info, settings, choice, sampling)
+    compute = _compute(info, settings, choice, sampling, earlier)
     lost = codecs.format_losses(info.video.pixel_format, output.pixel_format)
     losses = (*lost, *_losses(info, streams, where))
     if settings.run.strict:
@@ -84,7 +85,7 @@ def plan(source: Path, destination: Path | None, resolved: Resolved, *, report: 
         streams=streams,
         span=span,
         seed=settings.run.seed,
-        fingerprint=_fingerprint(info, settings, choice.card, output, compute, sampling),
+        fingerprint="",
         chunks=chunks,
         sampling=sampling,
         trace=trace,
@@ -92,15 +93,22 @@ def plan(source: Path, destination: Path | None, resolved: Resolved, *, report: 
     )
     refuse_impossible(job)
     report(Planned(source=str(info.path), destination=str(where.path), frames=_frames(job), description=_line(job)))
+    for remark in chunking.remarks(info, chunks):
+        report(Noted(message=remark))
     for warning in warnings:
         report(Warned(message=warning))
-    return _with_track(job, report) if diffusion.needs_track(job) else job
+    return _identified(job, earlier, report)
 
 
-def _with_track(job: Job, report: Report) -> Job:
-    track = tuple(diffusion.measured_track(job, report))
-    digest = hashlib.sha256(repr((job.fingerprint, track)).encode()).hexdigest()
-    return dataclasses.replace(job, track=track, fingerprint=digest)
+def _identified(job: Job, earlier: Record | None, report: Report) -> Job:
+    """Give the job with its fingerprint and the track of its noise: measured, or as an earlier run measured it."""
+    known = facts(job)
+    track: tuple[tuple[int, int, int], ...] = ()
+    if diffusion.needs_track(job):
+        is_known = earlier is not None and not differences(recorded_facts(earlier), known)
+        track = recorded_track(earlier) if earlier is not None and is_known else ()
+        track = track or tuple(diffusion.measured_track(job, report))
+    return dataclasses.replace(job, track=track, fingerprint=fingerprint(known, track))
 
 
 def _rate(text: str | None) -> Fraction | None:
@@ -136,7 +144,7 @@ def _model(info: MediaInfo, settings: Settings) -> tuple[registry.Choice, Target
 
 
 def _destination(
-    info: MediaInfo, path: Path | None, settings: Settings, choice: registry.Choice, size: Target
+    info: MediaInfo, path: Path | Destination | None, settings: Settings, choice: registry.Choice, size: Target
 ) -> Destination:
     exact = settings.engine.width is not None or settings.engine.height is not None
     label = (
@@ -148,10 +156,18 @@ def _destination(
         container=settings.encode.container,
         label=label,
         overwrite=settings.run.overwrite,
+        is_ours=is_published,
     )
 
 
-def _output(info: MediaInfo, settings: Settings, where: Destination, color: ColorSpec, size: Target) -> OutputSpec:
+def _output(
+    info: MediaInfo,
+    settings: Settings,
+    where: Destination,
+    color: ColorSpec,
+    size: Target,
+    earlier: Record | None,
+) -> OutputSpec:
     encode = settings.encode
     video = info.video
     if where.kind != "video":
@@ -165,8 +181,9 @@ def _output(info: MediaInfo, settings: Settings, where: Destination, color: Colo
         encoder = codecs.encoder_for(codec)
         name = codecs.output_pixel_format(video.pixel_format, codec, encode.pix_fmt)
         width, height = codecs.encodable_size(size.width, size.height, name, codec)
+    _refuse_large(where.path, width, height, settings.run.max_pixels)
     target_color = output_color(color, pixel_format(name))
-    threads = encode.encoder_threads or device.cores()
+    threads = encode.encoder_threads or chosen_before(earlier).threads or device.cores()
     rate = _rate_hint(info)
     interval = _keyframe_interval(rate)
     if where.kind == "video":
@@ -195,6 +212,14 @@ def _output(info: MediaInfo, settings: Settings, where: Destination, color: Colo
         threads=threads,
         keyframe_interval=interval,
     )
+
+
+def _refuse_large(path: Path, width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise InputLimits(
+            f"{path} would be {width}x{height}, which is more than the limit of {max_pixels} pixels",
+            hint=f"Choose a smaller --scale, or raise the limit: --max-pixels {width * height}.",
+        )
 
 
 def _rate_hint(info: MediaInfo) -> Fraction | None:
@@ -251,66 +276,51 @@ def _refuse_losses(info: MediaInfo, losses: Sequence[str]) -> None:
         )
 
 
-def _compute(info: MediaInfo, settings: Settings, choice: registry.Choice, sampling: Sampling | None) -> Compute:
+def _compute(
+    info: MediaInfo, settings: Settings, choice: registry.Choice, sampling: Sampling | None, earlier: Record | None
+) -> Compute:
+    """Decide how the engine runs. What an earlier run of the job on the same kind of device chose is kept."""
     engine, card, video = settings.engine, choice.card, info.video
-    chosen = device.pick_device(engine.device)
+    devices = device.pick_devices(engine.device)
+    chosen = devices[0]
     is_cpu = chosen == "cpu"
     if is_cpu:
         device.tune_allocator()
-    precision = trial.choose_precision(card, choice.reference, choice.scale, chosen, engine.precision, sampling)
+    before = chosen_before(earlier, on=chosen)
+    wanted = before.precision if engine.precision == "auto" and before.precision else engine.precision
+    precision = trial.choose_precision(card, choice.reference, choice.scale, chosen, wanted, sampling)
     # Small pictures do not fill a GPU one at a time; on a CPU batches leave the cache and lose.
-    batch = engine.batch or (1 if is_cpu or video.width * video.height > 960 * 540 else 4)
+    batch = engine.batch or before.batch or (1 if is_cpu or video.width * video.height > 960 * 540 else 4)
     workers = (engine.workers or device.cores()) if is_cpu else 1
-    tile = engine.tile
+    tile = engine.tile or before.tile
     if tile is not None and card.tiling == "never":
         raise IncompatibleModel(f"{card.id} cannot be tiled", hint="Leave out --tile.")
     if tile is not None and sampling is not None:
         # Opened below otherwise: what the engine refuses of its sampling is refused before the pan is measured.
         registry.open_engine(choice.reference, scale=choice.scale, sampling=sampling).close()
-    if tile is None and card.tiling != "never":
+    if tile is None and not before.is_known and card.tiling != "never":
         size = (video.height, video.width)
         calls = batch * workers
         tile = trial.choose_tile(card, choice.reference, choice.scale, chosen, precision, size, calls, sampling)
-    return Compute(device=chosen, precision=precision, batch=batch, tile=tile, workers=workers)
+    return Compute(device=chosen, precision=precision, batch=batch, tile=tile, workers=workers, devices=devices)
 
 
-def _chunks(info: MediaInfo, span: Span, card: ModelCard, settings: Settings) -> tuple[Chunk, ...]:
-    """One chunk a job for now: the whole span. Chunks of bounded length will come from here."""
-    every = _every(info)
-    inside = [pts for pts in every if pts in span]
-    context = reach(card.frames, settings.temporal.stride)
-    lead = context + MEMORY if card.frames > 1 else 0
-    first = bisect.bisect_left(every, inside[0])
-    last = bisect.bisect_right(every, inside[-1])
-    begin, end = max(0, first - lead), min(len(every), last + context)
-    start = None if begin == 0 or span.start is None else every[begin]
-    stop = None if end == len(every) or span.stop is None else every[end]
-    seek = None
-    if start is not None and info.packets.keyframes:
-        at = bisect.bisect_right(info.packets.keyframes, start)
-        seek = info.packets.keyframes[at - 1] if at else None
-    decode = Span(start=start, stop=stop)
-    return (
-        Chunk(
-            index=0,
-            span=span,
-            frames=len(inside),
-            decode=decode,
-            seek=seek,
-            lead=first - begin,
-            tail=end - last,
-        ),
+def _chunks(
+    info: MediaInfo, span: Span, card: ModelCard, settings: Settings, sampling: Sampling | None
+) -> tuple[Chunk, ...]:
+    seeks = settings.run.decoder == "pyav"
+    length = settings.run.chunk_frames or chunking.default_length(
+        info, keyframe_interval=_keyframe_interval(_rate_hint(info)), sampling=sampling, seeks=seeks
     )
-
-
-def _every(info: MediaInfo) -> tuple[int, ...]:
-    """Give the pts of every frame; of images, their numbers."""
-    return info.packets.pts if info.kind == "video" else tuple(range(info.frame_count))
-
-
-def _first(info: MediaInfo, span: Span) -> int:
-    """Give the index in the source of the span's first frame."""
-    return next(index for index, pts in enumerate(_every(info)) if pts in span)
+    return chunking.chunks(
+        info,
+        span,
+        frames_per_window=card.frames,
+        stride=settings.temporal.stride,
+        shots=settings.temporal.shots,
+        length=length,
+        seeks=seeks,
+    )
 
 
 def _frames(job: Job) -> int:
@@ -323,26 +333,3 @@ def _line(job: Job) -> str:
         f"{video.width}x{video.height} {video.codec} -> {out.width}x{out.height} {out.codec}, "
         f"{job.card.id} {job.compute.precision} on {job.compute.device}"
     )
-
-
-def _fingerprint(
-    info: MediaInfo,
-    settings: Settings,
-    card: ModelCard,
-    output: OutputSpec,
-    compute: Compute,
-    sampling: Sampling | None,
-) -> str:
-    """Give a digest of the source's content (sampled), every setting that touches a pixel, model and version."""
-    digest = hashlib.sha256()
-    for file in info.files or (info.path,):
-        size = file.stat().st_size
-        with file.open("rb") as content:
-            digest.update(f"{size}".encode() + content.read(1 << 20))
-            content.seek(max(0, size - (1 << 20)))
-            digest.update(content.read())
-    ran = (compute.device.partition(":")[0], compute.precision, compute.batch, compute.tile, settings.run.decoder)
-    cut = (settings.run.start, settings.run.end)
-    facts = (info.packets, settings.engine, settings.temporal, sampling, cut, output, ran)
-    digest.update(repr((facts, settings.run.seed, card.id, card.digest, __version__)).encode())
-    return digest.hexdigest()

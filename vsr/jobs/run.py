@@ -1,29 +1,40 @@
-"""Run a Job: chunks through an executor, segments joined, result checked, then published under its name.
+"""Run Jobs: chunks through an executor, journalled as they get done, joined, checked, published under their name.
 
-Nothing half-made ever bears the destination's name: chunks go to a hidden work folder beside it, the joined file to a
-temporary name there, and only a checked file is renamed. Whatever fails, both are removed.
+Nothing half-made ever bears the destination's name. Whatever stops a run, what is done stays in the work folder, and
+the same command goes on from there.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from vsr.core.errors import JobError, MuxError
-from vsr.core.events import Report, Summary, Warned, silent
-from vsr.core.job import ChunkResult, Job
+from vsr.core.errors import Interrupted, VsrError
+from vsr.core.events import Noted, Report, Summary, Warned, silent
+from vsr.core.job import Job
 from vsr.core.presets import find, resolve
+from vsr.core.stop import Stop
 from vsr.engines.device import cores
-from vsr.io import atomic, mux
-from vsr.jobs.executors.base import Executor
-from vsr.jobs.executors.here import Here
+from vsr.jobs.executors.base import Executor, Failed, Finished, Task, Working
+from vsr.jobs.executors.opening import executor_for
 from vsr.jobs.plan import plan
+from vsr.jobs.publish import publish
+from vsr.jobs.rehearsal import rehearse
+from vsr.jobs.watch import Watch
+from vsr.jobs.work import Work, is_published
 from vsr.pipeline.lanes import merge_loads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """What became of one job: its summary, or the error that ended it."""
+
+    job: Job
+    summary: Summary | None = None
+    error: VsrError | None = None
 
 
 def upscale(
@@ -44,98 +55,202 @@ def upscale(
     return run(plan(Path(source), where, resolved, report=report), report)
 
 
-def run(job: Job, report: Report = silent, executor: Executor | None = None) -> Summary:
-    """Run a planned job to the end and publish its result.
+def run(
+    job: Job,
+    report: Report = silent,
+    executor: Executor | None = None,
+    *,
+    stop: Stop | None = None,
+    command: str = "",
+) -> Summary:
+    """Run a planned job to the end, or take it up where an earlier run of it was stopped, and publish its result.
+
+    command: what the user typed, for the journal.
 
     Raises:
+        Interrupted: `stop` was asked; the same command goes on.
         VsrError: see `core/errors.py`; the destination is then untouched.
     """
-    began, cpu = time.perf_counter(), _cpu_seconds()
-    here = executor or Here()
+    hands = executor or executor_for(job)
     try:
-        with _work_folder(job.destination.path) as work:
-            results = sorted(here.run(job, job.chunks, work, report), key=lambda result: result.index)
-            warnings = [*job.warnings, *(w for result in results for w in result.warnings)]
-            frames_out, said = _publish(job, results, sum(result.frames for result in results))
-            warnings += said
+        (ended,) = run_each(iter([job]), hands, report, stop=stop, command=command)
     finally:
-        here.close()
-    for warning in warnings[len(job.warnings) :]:
-        report(Warned(message=warning))
-    summary = _summary(job, results, warnings, time.perf_counter() - began, _cpu_seconds() - cpu, frames_out)
-    report(summary)
-    return summary
+        hands.close()
+    if ended.error is not None:
+        raise ended.error
+    assert ended.summary is not None
+    return ended.summary
 
 
-@contextmanager
-def _work_folder(destination: Path) -> Iterator[Path]:
-    """Give a private folder beside the destination; it is gone afterwards, whatever happens."""
-    atomic.check_writable(destination)
-    parent = destination.resolve().parent
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=".vsr-work-", dir=parent))
-    except OSError as error:
-        raise atomic.translate(error, parent) from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def run_each(
+    jobs: Iterator[Job], executor: Executor, report: Report = silent, *, stop: Stop | None = None, command: str = ""
+) -> Iterator[Ended]:
+    """Run jobs through one executor, and yield each as it ends; one that fails does not stop the others.
 
-
-def _publish(job: Job, results: Sequence[ChunkResult], frames_in: int) -> tuple[int, Sequence[str]]:
-    """Join the chunks under a temporary name, check, rename. Gives the frames of the result and what to say.
-
-    Raises:
-        JobError: not as many frames as went in; the destination is then untouched.
+    The next job is taken from `jobs` (which may plan it only then) when a worker is free and the chunks of the one
+    before are all given out. An error that `jobs` itself raises ends everything.
     """
-    where, overwrite = job.destination, job.settings.run.overwrite
-    if where.kind == "image":
-        (picture,) = sorted(results[0].path.iterdir())
-        with atomic.staged(where.path, overwrite=overwrite) as target:
-            shutil.move(picture, target)
-        return 1, ()
-    if where.kind == "sequence":
-        with atomic.staged_folder(where.path, overwrite=overwrite, is_shared=where.is_shared) as target:
-            for result in results:
-                for picture in sorted(result.path.iterdir()):
-                    picture.rename(target / picture.name)
-            frames_out = sum(1 for _ in target.iterdir())
-            _check_count(job, frames_in, frames_out)
-        return frames_out, ()
-    with atomic.staged(where.path, overwrite=overwrite) as target:
-        joined = mux.join(
-            [result.path for result in results],
-            target,
-            source=job.source,
-            spec=job.output,
-            container=where.container,
-            streams=job.streams,
-            pts=[pts for result in results for pts in result.pts],
-            durations=[duration for result in results for duration in result.durations],
-            span=job.span,
-            faststart=job.settings.encode.faststart,
-        )
-        _check_count(job, frames_in, joined.frames)
-        if joined.warnings and job.settings.run.strict:
-            raise MuxError("; ".join(joined.warnings), hint="Choose another container, or leave out --strict.")
-    return joined.frames, joined.warnings
+    shift = _Shift(jobs=jobs, report=report, stop=stop or Stop(), command=command)
+    try:
+        for outcome in executor.run(shift.tasks(), shift.tick):
+            shift.take(outcome)
+            yield from shift.ended()
+        yield from shift.ended()
+        yield from shift.interrupted()
+    finally:
+        shift.close()
 
 
-def _check_count(job: Job, frames_in: int, frames_out: int) -> None:
-    if frames_in != frames_out:
-        raise JobError(f"{frames_in} frames went in, {frames_out} would come out in {job.destination.path}")
+@dataclass(slots=True, kw_only=True)
+class _Open:
+    """A job that is being worked on. given: every task was handed out, or none will be any more."""
+
+    work: Work
+    watch: Watch
+    began: float
+    cpu: float
+    waiting: int  # chunks that are not done
+    error: VsrError | None = None
+    warnings: list[str] = field(default_factory=list)
 
 
-def _summary(
-    job: Job, results: Sequence[ChunkResult], warnings: Sequence[str], wall_s: float, cpu_s: float, frames: int
-) -> Summary:
+@dataclass(slots=True, kw_only=True)
+class _Shift:
+    """The jobs that are open, in one place: tasks go out, outcomes come in, jobs end."""
+
+    jobs: Iterator[Job]
+    report: Report
+    stop: Stop
+    command: str
+    _open: dict[int, _Open] = field(default_factory=dict)
+    _out: dict[int, int] = field(default_factory=dict)  # tasks of a job that are in somebody's hands
+    _ended: list[Ended] = field(default_factory=list)
+
+    def tasks(self) -> Iterator[Task]:
+        """Give out tasks until the jobs end or somebody asks to stop."""
+        while not self.stop.asked:
+            job = next(self.jobs, None)
+            if job is None:
+                return
+            opened = self._enter(job)
+            if opened is None:
+                continue
+            for task in opened.work.pending():
+                if self.stop.asked or opened.error is not None:
+                    break
+                self._out[id(job)] = self._out.get(id(job), 0) + 1
+                yield task
+            self._settle(opened)
+
+    def tick(self, working: Working) -> None:
+        opened = self._open.get(id(working.task.job))
+        if opened is not None:
+            opened.watch.tick(working)
+
+    def take(self, outcome: Finished | Failed) -> None:
+        """Journal a finished chunk, or note why its job cannot end well."""
+        opened = self._open[id(outcome.task.job)]
+        self._out[id(outcome.task.job)] -= 1
+        try:
+            if isinstance(outcome, Failed):
+                raise outcome.error
+            opened.work.record(outcome.result)
+            opened.watch.finished(outcome)
+            opened.waiting -= 1
+        except VsrError as error:
+            opened.error = opened.error or error
+        self._settle(opened)
+
+    def ended(self) -> Iterator[Ended]:
+        while self._ended:
+            yield self._ended.pop(0)
+
+    def interrupted(self) -> Iterator[Ended]:
+        """End what is still open: its tasks were not all given out, because somebody asked to stop."""
+        for opened in list(self._open.values()):
+            work = opened.work
+            error = Interrupted(
+                f"stopped: {work.progress()} of {work.job.destination.path} are done",
+                hint="Run the same command again to go on." if work.results else None,
+            )
+            error.exit_code = self.stop.code
+            self._leave(opened, Ended(job=work.job, error=error))
+        yield from self.ended()
+
+    def close(self) -> None:
+        """Release whatever is still open: an exception is on its way."""
+        for opened in self._open.values():
+            opened.work.__exit__(None, None, None)
+            if opened.work.results:
+                self.report(Noted(message=f"{opened.work.progress()} are kept: the same command goes on from there"))
+        self._open.clear()
+
+    def _enter(self, job: Job) -> _Open | None:
+        began, cpu = time.perf_counter(), _cpu_seconds()
+        work = Work(job, self.report, command=self.command)
+        try:
+            work.__enter__()
+        except VsrError as error:
+            self._ended.append(Ended(job=job, error=error))
+            return None
+        total = sum(chunk.frames for chunk in job.chunks)
+        waiting = len(work.pending())
+        watch = Watch(total=total, report=self.report, done=work.done_frames)
+        opened = _Open(work=work, watch=watch, began=began, cpu=cpu, waiting=waiting)
+        self._open[id(job)] = opened
+        try:
+            if waiting and not work.results:
+                opened.warnings += rehearse(job, work.parts)
+        except VsrError as error:
+            self._leave(opened, Ended(job=job, error=error))
+            return None
+        return opened
+
+    def _settle(self, opened: _Open) -> None:
+        """End a job of which nothing is in anybody's hands and nothing will be given out."""
+        job = opened.work.job
+        if id(job) not in self._open or self._out.get(id(job), 0):
+            return
+        if opened.error is not None:
+            if opened.work.results:
+                opened.error.add_note(f"{opened.work.progress()} are kept: the same command goes on from there")
+            self._leave(opened, Ended(job=job, error=opened.error))
+        elif not opened.waiting:
+            try:
+                ended = Ended(job=job, summary=self._finish(opened))
+            except VsrError as error:
+                error.add_note("what is done is kept: the same command goes on from there")
+                ended = Ended(job=job, error=error)
+            self._leave(opened, ended)
+
+    def _finish(self, opened: _Open) -> Summary:
+        work, job = opened.work, opened.work.job
+        frames, said = (work.done_frames, ()) if is_published(job.destination) else publish(work)
+        results = [work.results[chunk.index] for chunk in job.chunks]
+        new = [*opened.warnings, *(warning for result in results for warning in result.warnings), *said]
+        for warning in new:
+            self.report(Warned(message=warning))
+        wall, cpu = time.perf_counter() - opened.began, _cpu_seconds() - opened.cpu
+        summary = _summary(work, (*job.warnings, *work.warnings, *new), wall, cpu, frames)
+        work.discard()
+        self.report(summary)
+        return summary
+
+    def _leave(self, opened: _Open, ended: Ended) -> None:
+        del self._open[id(opened.work.job)]
+        opened.work.__exit__(None, None, None)
+        self._ended.append(ended)
+
+
+def _summary(work: Work, warnings: tuple[str, ...], wall_s: float, cpu_s: float, frames: int) -> Summary:
+    job, results = work.job, work.results.values()
     stages = merge_loads(load for result in results for load in result.stages)
     inferring = sum(result.wall_s for result in results)
     path = job.destination.path
     return Summary(
         source=str(job.source.path),
         destination=str(path),
-        frames_in=sum(result.frames for result in results),
+        frames_in=work.done_frames,
         frames_out=frames,
         wall_s=wall_s,
         cpu_s=cpu_s,
@@ -146,7 +261,8 @@ def _summary(
         width=job.output.width,
         height=job.output.height,
         size_bytes=_size(path),
-        warnings=tuple(warnings),
+        warnings=warnings,
+        resumed_frames=work.resumed_frames,
     )
 
 

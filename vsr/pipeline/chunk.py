@@ -23,6 +23,7 @@ from vsr.engines.base import Engine
 from vsr.engines.device import tune_allocator, use_threads
 from vsr.engines.memory import memory_errors
 from vsr.filters import KERNELS, LANCZOS
+from vsr.io.atomic import sync, translate
 from vsr.io.base import DecodeTally, Sink, Source, Written
 from vsr.io.decode import open_source
 from vsr.io.encode import PyavSink
@@ -71,7 +72,8 @@ def run_chunk(job: Job, chunk: Chunk, path: Path, engine: Engine, tick: Tick = l
     began, cpu = time.perf_counter(), time.process_time()
     sys.setswitchinterval(1e-3)  # the default 5 ms lets one busy Python thread starve the others
     threads = 1 if job.compute.device == "cpu" else min(8, job.output.threads)
-    decoder = open_source(job.source, decoder=job.settings.run.decoder, threads=threads)
+    run = job.settings.run
+    decoder = open_source(job.source, decoder=run.decoder, threads=threads, max_pixels=run.max_pixels)
     source = _Counted(source=decoder, span=chunk.span)
     sink = _open_sink(job, path)
     restorer = open_restorer(job, engine)
@@ -92,13 +94,15 @@ def run_chunk(job: Job, chunk: Chunk, path: Path, engine: Engine, tick: Tick = l
             lanes.drain("encode", restored, encode)
             lanes.wait(lambda: tick(len(encoded), lanes.loads()))
             loads = lanes.loads()
-        if not encoded:
+        if not encoded and len(job.chunks) == 1:
             raise DecodeError(f"no frame of {job.source.path} could be decoded: {tally.first_error or 'it is empty'}")
-        written = sink.close()
+        written = sink.close() if encoded else _empty(job, path)
         warnings = _account(job, chunk, tally, restorer, source.frames_in, encoded, written)
     except BaseException:
         sink.abort()
         shutil.rmtree(path, ignore_errors=True)
+        if path.is_file():
+            path.unlink()
         raise
     finally:
         restorer.close()
@@ -109,7 +113,7 @@ def run_chunk(job: Job, chunk: Chunk, path: Path, engine: Engine, tick: Tick = l
         frames=written.frames,
         pts=written.pts,
         durations=written.durations,
-        digest=_digest(path),
+        digest=digest_of(path),
         wall_s=time.perf_counter() - began,
         cpu_s=time.process_time() - cpu,
         stages=loads,
@@ -234,6 +238,19 @@ def _open_sink(job: Job, path: Path) -> Sink:
     return ImageSink(path, job.output, pattern=pattern)
 
 
+def _empty(job: Job, path: Path) -> Written:
+    """Leave an empty file or folder for a chunk of which nothing could be decoded: the job goes on with the others."""
+    try:
+        if job.destination.kind == "video":
+            path.write_bytes(b"")
+        else:
+            path.mkdir(exist_ok=True)
+        sync(path)
+    except OSError as error:
+        raise translate(error, path) from error
+    return Written(path=path, frames=0, pts=(), durations=(), bytes=0)
+
+
 def _account(
     job: Job,
     chunk: Chunk,
@@ -273,14 +290,15 @@ def _account(
     return tuple(said)
 
 
-def _digest(path: Path) -> str:
-    """Give the sha256 of a segment, or of the names and sizes in a folder of images."""
-    digest = hashlib.sha256()
+def digest_of(path: Path) -> str:
+    """Give the sha256 of a segment, or of the names and contents in a folder of images.
+
+    Raises:
+        OSError: it is not there, or cannot be read.
+    """
     if path.is_dir():
-        for file in sorted(path.iterdir()):
-            digest.update(f"{file.name} {file.stat().st_size}\n".encode())
-        return digest.hexdigest()
+        files = sorted(path.iterdir())
+        told = "".join(f"{file.name} {digest_of(file)}\n" for file in files)
+        return hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()
     with path.open("rb") as content:
-        while block := content.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(content, "sha256").hexdigest()

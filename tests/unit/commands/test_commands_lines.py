@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vsr.commands import lines
-from vsr.core.events import Noted, Planned, Progress, StageLoad, Summary, Warned
+from vsr.core.events import Noted, Planned, Progress, StageLoad, Summary, Warned, WorkerLoad
 from vsr.core.media import PacketIndex
 
 INFER = StageLoad(name="infer", workers=2, items=72, busy_s=5.7, cpu_s=5.6, wall_s=3.0)
@@ -38,6 +38,21 @@ SUMMARY = Summary(
 def test_progress_tells_count_share_speed_time_left_and_loads() -> None:
     event = Progress(done=42, total=250, fps=24.81, eta_s=8.38, stages=(INFER, ENCODE))
     assert lines.progress_line(event) == "42/250 frames (16 %), 24.8 fps, 8.4 s left; infer 95 %, encode 40 %"
+
+
+def test_progress_tells_how_fast_each_of_several_workers_is() -> None:
+    workers = tuple(WorkerLoad(worker=f"cuda:{k}", done=10 * k, fps=4.0 * k) for k in (1, 0))
+    event = Progress(done=42, total=250, fps=4.0, eta_s=52, stages=(INFER,), workers=workers)
+    told = "42/250 frames (16 %), 4.0 fps, 0:52 left; cuda:0 0.0 fps, cuda:1 4.0 fps; infer 95 %"
+    assert lines.progress_line(event) == told
+    assert json.loads(lines.event_line(event))["workers"][0] == {"worker": "cuda:1", "done": 10, "fps": 4.0}
+
+
+def test_one_worker_is_not_told_apart_and_of_many_only_the_ends() -> None:
+    many = tuple(WorkerLoad(worker=f"node-{k}", done=0, fps=1.5 + k * 7 % 5) for k in range(5))
+    assert lines.worker_loads(many[:1]) == ""
+    assert lines.worker_loads(many[:4]).count("fps") == 4
+    assert lines.worker_loads(many) == "5 workers: node-0 1.5 fps, node-2 5.5 fps"
 
 
 def test_progress_without_rate_or_total_promises_no_time() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import logging
@@ -11,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from vsr.commands import screen
-from vsr.core.events import Event, Planned, Progress, Summary, Warned, Worked
+from vsr.core.events import Event, Planned, Progress, Summary, Warned, Worked, WorkerLoad
 
 PLANNED = Planned(source="in.mp4", destination="out.mp4", frames=100, description="360p -> 720p")
 WARNED = Warned(message="stream 3 is left out: no room")
@@ -100,6 +101,15 @@ def test_the_live_line_shows_what_the_planner_measures() -> None:
     live.close()
     assert "measuring the pan, 50/100 frames" in terminal.getvalue()
     assert "1/100 frames, 25.0 fps" in terminal.getvalue()
+
+
+def test_the_live_line_shows_each_of_several_workers() -> None:
+    workers = tuple(WorkerLoad(worker=f"cpu #{k}", done=k, fps=float(k)) for k in (1, 3))
+    terminal, clock = io.StringIO(), FakeClock()
+    live = screen.Live(Console(file=terminal, force_terminal=True, width=100), clock)
+    _play(live, [PLANNED, dataclasses.replace(_progress(4), workers=workers)], clock, step_s=1.0)
+    live.close()
+    assert "cpu #1 1.0 fps, cpu #3 3.0 fps" in terminal.getvalue()
 
 
 def test_plain_progress_and_warnings_go_to_stderr_and_the_result_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:

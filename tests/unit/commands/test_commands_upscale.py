@@ -14,6 +14,7 @@ from vsr.cli import vsr
 from vsr.core.errors import SettingsError
 from vsr.core.events import Planned, Progress, Report, silent
 from vsr.core.settings import Resolved
+from vsr.core.stop import Stop
 
 
 class Calls:
@@ -28,7 +29,8 @@ class Calls:
         report(Planned(source=str(source), destination=str(destination), frames=2, description="x2"))
         return SimpleNamespace(name="job")
 
-    def run(self, job: object, report: Report = silent) -> None:
+    def run(self, job: object, report: Report = silent, *, stop: Stop, command: str) -> None:
+        assert not stop.asked
         self.ran.append(job)
         report(Progress(done=2, total=2, fps=1.0, eta_s=0.0))
 

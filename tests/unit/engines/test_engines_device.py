@@ -97,6 +97,57 @@ def test_a_name_that_is_no_device_is_refused(name: str) -> None:
         device.pick_device(name)
 
 
+@pytest.fixture
+def three_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "devices"),
+    [
+        ("auto", ("cuda:1",)),
+        ("cpu", ("cpu",)),
+        ("cuda", ("cuda:0",)),
+        ("cuda:2", ("cuda:2",)),
+        ("cpu,cpu", ("cpu", "cpu")),
+        ("cuda:2,cuda:0", ("cuda:2", "cuda:0")),
+        ("cuda, cuda:1", ("cuda:0", "cuda:1")),
+        ("all", ("cuda:0", "cuda:1", "cuda:2")),
+    ],
+)
+@pytest.mark.usefixtures("three_gpus")
+def test_devices_are_named_one_by_one_or_all(text: str, devices: tuple[str, ...]) -> None:
+    assert device.pick_devices(text) == devices
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "words"),
+    [
+        ("cpu,cuda:0", DeviceError, "which of them took which chunk"),
+        ("cuda:1,cuda:1", DeviceError, "cuda:1 twice"),
+        ("cuda,cuda:0", DeviceError, "cuda:0 twice"),
+        ("auto,cpu", DeviceError, "stand alone"),
+        ("cuda:0,all", DeviceError, "stand alone"),
+        ("cuda:0,cuda:3", NoDevice, "there are 3"),
+        ("cpu,", NoDevice, "no device is called ''"),
+        ("cpu;cpu", NoDevice, "no device is called"),
+        ("", NoDevice, "no device is called ''"),
+    ],
+)
+@pytest.mark.usefixtures("three_gpus")
+def test_devices_that_do_not_go_together_are_refused(text: str, error: type[DeviceError], words: str) -> None:
+    with pytest.raises(error, match=words):
+        device.pick_devices(text)
+
+
+@without_cuda
+def test_all_needs_a_gpu() -> None:
+    with pytest.raises(NoDevice, match="--device all"):
+        device.pick_devices("all")
+
+
 def test_cores_follow_affinity_and_quota(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "_CGROUP", tmp_path)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)

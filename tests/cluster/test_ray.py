@@ -1,0 +1,236 @@
+"""Chunks on a real Ray cluster of two nodes on this machine; one of them is killed at the end of the file.
+
+Every test holds the segments against those that the calling process makes itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.media import make_clip, numbers_of
+from vsr.core.errors import ChangedSinceStart, InputMissing, JobError, ModelError, UsageError
+from vsr.core.job import Job
+from vsr.core.presets import resolve
+from vsr.jobs.executors.base import Failed, Finished, Outcome, Task, Working
+from vsr.jobs.executors.here import Here
+from vsr.jobs.plan import plan
+from vsr.pipeline.chunk import segment_name
+
+ray = pytest.importorskip("ray")
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
+
+STORE = 80 << 20  # bytes of each node's object store, the least that Ray takes
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[object]:
+    from ray.cluster_utils import Cluster
+
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": STORE})
+    started.add_node(num_cpus=1, object_store_memory=STORE)
+    ray.init(address=started.address, log_to_driver=False, logging_level="ERROR")
+    yield started
+    ray.shutdown()
+    started.shutdown()
+
+
+@pytest.fixture
+def executor(cluster) -> Iterator[object]:
+    from vsr.jobs.executors.ray_cluster import RayCluster
+
+    made = RayCluster()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    return _job(tmp_path_factory.mktemp("job"))
+
+
+def _job(folder: Path, *, frames: int = 30, out: str = "out.mkv", **settings: object) -> Job:
+    clip = make_clip(folder / "in.mkv", frames=frames, audio=1)
+    wanted = {"model": "bicubic", "scale": 2.0, "chunk_frames": 6, **settings}
+    job = plan(clip, folder / out, resolve(wanted))
+    assert len(job.chunks) > 3
+    return job
+
+
+def _tasks(job: Job, folder: Path) -> Iterator[Task]:
+    folder.mkdir(exist_ok=True)
+    for chunk in job.chunks:
+        yield Task(job=job, chunk=chunk, path=folder / segment_name(job, chunk))
+
+
+def _run(executor, job: Job, folder: Path, told: list[Working] | None = None) -> list[Outcome]:
+    seen = told if told is not None else []
+    outcomes = list(executor.run(_tasks(job, folder), seen.append))
+    return sorted(outcomes, key=lambda outcome: outcome.task.chunk.index)
+
+
+def _digests(outcomes: list[Outcome]) -> list[str]:
+    assert all(isinstance(outcome, Finished) for outcome in outcomes), outcomes
+    return [outcome.result.digest for outcome in outcomes]
+
+
+def _errors(outcomes: list[Outcome]) -> list[Exception]:
+    assert all(isinstance(outcome, Failed) for outcome in outcomes), outcomes
+    return [outcome.error for outcome in outcomes]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_cluster_makes_the_bytes_of_this_process(executor, job, tmp_path, shared):
+    executor._shared = shared
+    told: list[Working] = []
+    far = _run(executor, job, tmp_path / "far", told)
+    near = _run(Here(), job, tmp_path / "near")
+    assert _digests(far) == _digests(near)
+    assert [outcome.result.path for outcome in far] == [outcome.task.path for outcome in far]
+    assert [outcome.result.path.read_bytes() for outcome in far] == [o.result.path.read_bytes() for o in near]
+    assert [n for outcome in far for n in numbers_of(outcome.task.path)] == list(range(30))
+    names = {path.name for path in (tmp_path / "far").iterdir()}
+    assert names == {outcome.task.path.name for outcome in far}
+    assert {working.task for working in told} <= {outcome.task for outcome in far}
+
+
+def test_folders_of_images_come_back_too(executor, tmp_path):
+    job = _job(tmp_path, out="frames")
+    executor._shared = False
+    far, near = _run(executor, job, tmp_path / "far"), _run(Here(), job, tmp_path / "near")
+    assert _digests(far) == _digests(near)
+    assert {p.relative_to(tmp_path / "far") for p in (tmp_path / "far").rglob("*")} == {
+        p.relative_to(tmp_path / "near") for p in (tmp_path / "near").rglob("*")
+    }
+
+
+def test_an_error_in_a_chunk_is_its_outcome(executor, job, tmp_path):
+    """The planned model is not on the nodes."""
+    gone = dataclasses.replace(job, model=str(tmp_path / "gone.safetensors"))
+    errors = _errors(_run(executor, gone, tmp_path / "work"))
+    assert len(errors) == len(job.chunks)
+    assert all(isinstance(error, ModelError) and "gone.safetensors" in error.message for error in errors)
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_a_node_with_another_source_says_so(executor, tmp_path, job):
+    """What the job was planned with is not what the node finds."""
+    from vsr.jobs.executors import node
+
+    executor._send({}, next(_tasks(job, tmp_path / "work")))
+    (sent,) = executor._sent.values()
+    other = dataclasses.replace(sent.terms, facts={**sent.terms.facts, "model": "another"})
+    order = node.Order(name="x", chunk=job.chunks[0], path=tmp_path / "work" / "000000.nut")
+    answer = node.do(order, other, job, lambda *told: None)
+    assert isinstance(answer.error, ChangedSinceStart)
+    assert "model: bicubic" in answer.error.message
+    older = dataclasses.replace(sent.terms, libraries=(("torch", "1.0"), *sent.terms.libraries[1:]))
+    answer = node.do(order, older, job, lambda *told: None)
+    assert isinstance(answer.error, JobError)
+    assert "torch" in answer.error.message
+    assert "not 1.0" in answer.error.message
+
+
+def test_a_source_that_no_node_sees_is_named(executor, tmp_path):
+    job = _job(tmp_path)
+    tasks = list(_tasks(job, tmp_path / "work"))
+    executor._send({}, tasks[0])
+    job.source.path.unlink()
+    errors = _errors(sorted(executor.run(iter(tasks), lambda working: None), key=lambda o: o.task.chunk.index))
+    assert all(isinstance(error, InputMissing) and "in.mkv" in error.message for error in errors)
+
+
+def test_a_chunk_that_kills_its_worker_fails_after_three(executor, job, tmp_path, monkeypatch):
+    """It takes the whole process with it, as a lack of memory does; the others get done."""
+    from vsr.jobs.executors import ray_cluster
+
+    def deadly(order, terms, job, board):
+        if order.chunk.index == 1:
+            part = order.path.with_name(f"{order.path.stem}-{order.name}.part{order.path.suffix}")
+            part.write_bytes(b"half")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return ray_cluster._on_node(order, terms, job, board)
+
+    monkeypatch.setattr(executor, "_call", ray.remote(max_retries=0, max_calls=0)(deadly))
+    outcomes = _run(executor, job, tmp_path / "work")
+    failed = outcomes[1]
+    assert isinstance(failed, Failed)
+    assert failed.lost == ray_cluster.LIVES == 3
+    assert "frames 6 to 11 of" in failed.error.message
+    assert "in.mkv" in failed.error.message
+    assert all(isinstance(outcome, Finished) for outcome in outcomes if outcome is not failed)
+    assert len(list((tmp_path / "work").iterdir())) == len(job.chunks) - 1
+
+
+def test_tasks_are_taken_when_there_is_room(executor, job, tmp_path):
+    taken = 0
+
+    def counted() -> Iterator[Task]:
+        nonlocal taken
+        for task in _tasks(job, tmp_path / "work"):
+            taken += 1
+            yield task
+
+    outcomes = executor.run(counted(), lambda working: None)
+    next(outcomes)
+    assert executor.workers == 2
+    assert taken == 3  # two machines, and one that waits
+    outcomes.close()
+    assert list((tmp_path / "work").glob("*.part*")) == []
+
+
+def test_no_cluster_is_named(cluster):
+    from vsr.jobs.executors.ray_cluster import RayCluster
+
+    with pytest.raises(UsageError, match="not HOST:PORT"):
+        _unconnected(RayCluster, "ray://elsewhere:1")
+
+
+def _unconnected(kind, address):
+    from vsr.jobs.executors import ray_cluster
+
+    return ray_cluster._connect(_Absent(), address)
+
+
+class _Absent:
+    @staticmethod
+    def is_initialized() -> bool:
+        return False
+
+
+def test_without_ray_the_extra_is_named(monkeypatch):
+    from vsr.jobs.executors.ray_cluster import _imported
+
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    with pytest.raises(UsageError) as caught:
+        _imported()
+    assert caught.value.hint == 'pip install "vsr[ray]"'
+
+
+def test_zz_a_node_killed_in_the_middle_loses_nothing(cluster, executor, tmp_path, monkeypatch):
+    """Last in the file: the cluster has one node fewer afterwards."""
+    job = _job(tmp_path, frames=96, chunk_frames=12)
+    again: list[int] = []
+    submit = executor._submit
+
+    def watched(hand, task, *, lost):
+        if lost:
+            again.append(task.chunk.index)
+        submit(hand, task, lost=lost)
+
+    monkeypatch.setattr(executor, "_submit", watched)
+    outcomes = []
+    for outcome in executor.run(_tasks(job, tmp_path / "far"), lambda working: None):
+        outcomes.append(outcome)
+        if len(outcomes) == 2:
+            cluster.remove_node(list(cluster.worker_nodes)[0], allow_graceful=False)
+    outcomes.sort(key=lambda o: o.task.chunk.index)
+    assert again != []
+    assert _digests(outcomes) == _digests(_run(Here(), job, tmp_path / "near"))
+    assert sum(outcome.result.frames for outcome in outcomes) == 96

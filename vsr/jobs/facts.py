@@ -1,0 +1,129 @@
+"""What a job's result depends on, by name: source, settings that touch a pixel, model, machine's choices, version.
+
+Two runs of equal facts on the same kind of device give the same bytes; where they differ, the difference has a name
+that a user knows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from vsr import __version__
+from vsr.core.errors import InputError
+from vsr.core.job import Job
+from vsr.core.media import MediaInfo
+from vsr.io.inputs import missing
+
+SAMPLED_BYTES = 1 << 20  # at each end of a file
+SHOWN = 80  # characters of a value in a message
+
+Facts = Mapping[str, str]
+
+
+def facts(job: Job) -> dict[str, str]:
+    """Give everything that decides the bytes of the job's segments.
+
+    Raises:
+        InputError: the source cannot be read.
+    """
+    output, compute, temporal, packets = job.output, job.compute, job.settings.temporal, job.source.packets
+    found: dict[str, object] = {
+        "vsr's version": __version__,
+        "the source's content": content(job.source),
+        "the source's pictures": packets.digest,
+        "the source's times": _digest(packets.pts, packets.durations, packets.keyframes, job.source.video.time_base),
+        "span": (job.span.start, job.span.stop),
+        "model": job.card.id,
+        "the model's weights": job.card.digest,
+        "scale": job.model_scale,
+        "frames": job.card.frames,
+        "stride": temporal.stride,
+        "edge": temporal.edge,
+        "shots": temporal.shots,
+        "seed": job.seed,
+        "decoder": job.settings.run.decoder,
+        "precision": compute.precision,
+        "batch": compute.batch,
+        "tile": compute.tile,
+        "chunk_frames": _digest([(chunk.span, chunk.decode) for chunk in job.chunks]),
+        "container": job.destination.container if job.destination.kind != "video" else "",
+        "names": job.destination.pattern,
+    }
+    if job.sampling is not None:
+        found |= {item.name: getattr(job.sampling, item.name) for item in dataclasses.fields(job.sampling)}
+    found |= {
+        f"output {item.name}": getattr(output, item.name)
+        for item in dataclasses.fields(output)
+        if item.name != "options"
+    }
+    found |= {f"encoder {name}": value for name, value in output.options}
+    return {name: _text(value) for name, value in found.items()}
+
+
+def fingerprint(known: Facts, track: tuple[tuple[int, int, int], ...] = ()) -> str:
+    """Give one digest of facts, and of the measured track of noise that moves with the picture."""
+    return hashlib.sha256(json.dumps([dict(sorted(known.items())), track]).encode()).hexdigest()
+
+
+def differences(before: Facts, now: Facts) -> list[str]:
+    """Name every fact that is not what it was: `model: espcn, was compact`."""
+    said = []
+    for name in sorted(before.keys() | now.keys()):
+        old, new = before.get(name, "nothing"), now.get(name, "nothing")
+        if old != new:
+            is_plain = max(len(old), len(new)) <= SHOWN and not (_is_digest(old) or _is_digest(new))
+            said.append(f"{name}: {new}, was {old}" if is_plain else f"{name} changed")
+    return said
+
+
+def content(info: MediaInfo) -> str:
+    """Give a digest of the source's files: of images all, of a video its size, its beginning and its end.
+
+    What stands between is in the digest of the packet scan.
+
+    Raises:
+        InputError: a file is gone or cannot be read.
+    """
+    digest = hashlib.sha256()
+    for file in info.files or (info.path,):
+        try:
+            digest.update(_sample(file) if info.kind == "video" else file.read_bytes())
+        except FileNotFoundError as error:
+            raise missing(file) from error
+        except OSError as error:
+            raise InputError(f"{file} cannot be read: {error.strerror}") from error
+    return digest.hexdigest()
+
+
+def sampled(file: Path) -> str:
+    """Give a digest of a file's size, its beginning and its end.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return hashlib.sha256(_sample(file)).hexdigest()
+
+
+def _sample(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        size = opened.seek(0, 2)
+        opened.seek(0)
+        head = opened.read(SAMPLED_BYTES)
+        opened.seek(max(len(head), size - SAMPLED_BYTES))
+        return f"{size} ".encode() + head + opened.read()
+
+
+def _digest(*values: object) -> str:
+    return hashlib.sha256(repr(values).encode()).hexdigest()
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else repr(value)
+
+
+def _is_digest(text: str) -> bool:
+    return len(text) >= 32 and all(c in "0123456789abcdef" for c in text)

@@ -1,0 +1,70 @@
+"""How long a queue of files will take: each weighs its frames times its pixels, the rate is what this run has made."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class _Share:
+    """One file: what it weighs in all, what earlier runs had made of it, what this one has."""
+
+    whole: float
+    resumed: float = 0.0
+    made: float = 0.0
+    is_over: bool = False
+
+    @property
+    def left(self) -> float:
+        return 0.0 if self.is_over else max(0.0, self.whole - self.resumed - self.made)
+
+
+class Pace:
+    """Rate and time left of a queue. Weights are frames times output pixels; any unit does that is always the same.
+
+    The rate counts from the first thing made, so that loading the model does not, and over all that was made since:
+    opening, joining and copying files is part of the work.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._shares: dict[Hashable, _Share] = {}
+        self._made = 0.0
+        self._since: tuple[float, float] | None = None  # when the first was made, and how much that was
+
+    def expect(self, key: Hashable, weight: float, *, resumed: float = 0.0) -> None:
+        """Say what a file weighs, anew when it is better known; `resumed`: what earlier runs made of it."""
+        share = self._shares.setdefault(key, _Share(weight))
+        share.whole, share.resumed, share.is_over = weight, resumed, False
+
+    def made(self, key: Hashable, weight: float) -> None:
+        """Say how much of a file this run has made by now."""
+        share = self._shares.setdefault(key, _Share(weight))
+        self._made += max(0.0, weight - share.made)  # what is made again took its time too
+        share.made = weight
+        if self._since is None and self._made > 0:
+            self._since = self._now(), self._made
+
+    def over(self, key: Hashable) -> None:
+        """Say that nothing of a file is left to do, whatever became of it."""
+        self._shares.setdefault(key, _Share(0.0)).is_over = True
+
+    @property
+    def share(self) -> float:
+        """How much of the whole queue is behind us, 0 to 1; what failed or was passed over is."""
+        whole = sum(share.whole for share in self._shares.values())
+        left = sum(share.left for share in self._shares.values())
+        return 1 - left / whole if whole > 0 else 1.0
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds left at the rate so far; None as long as there is none."""
+        if self._since is None:
+            return None
+        began, first = self._since
+        seconds, made = self._now() - began, self._made - first
+        if made <= 0 or seconds <= 0:
+            return None
+        return sum(share.left for share in self._shares.values()) * seconds / made
