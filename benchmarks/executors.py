@@ -30,7 +30,7 @@ from vsr.jobs.executors import processes
 from vsr.jobs.executors.base import Finished, Task, Working
 from vsr.jobs.executors.messages import Order, Over, Ready
 
-CHUNKS = 60
+CHUNKS = 132  # whole shares for every case: nobody waits for the last chunk of another
 CASES = [  # (speeds, seconds a chunk takes at speed 1, seconds the caller takes for an outcome)
     ((1.0, 3.0), 0.3, 0.0),
     ((1.0, 3.0), 0.3, 0.02),
@@ -53,7 +53,7 @@ class Sleep:
 def sleeping(pipe: Connection, parent: int, level: int, name: str, device: str, share: int) -> None:
     """Take orders as a worker process does, and sleep them off."""
     job: Sleep | None = None
-    number = int(name.rpartition("#")[2]) - 1
+    number = int(name.partition("#")[2] or 1) - 1
     pipe.send(Ready())
     while True:
         try:

@@ -115,6 +115,15 @@ def mp4(
     return box(b"ftyp", b"isom\0\0\0\0isom") + data + moov + b"".join(pieces)
 
 
+def alias(name: bytes) -> bytes:
+    """Give a data reference to a file beside the film: QuickTime's `alis` record with a path of type 2."""
+    path = b"/d/" + name
+    path += bytes(len(path) % 2)
+    record = bytes(10) + b"\1" + b"v".ljust(27, b"\0") + bytes(12) + bytes([len(name)]) + name.ljust(63, b"\0")
+    record += bytes(16) + struct.pack(">HH", 1, 1) + bytes(16) + struct.pack(">HH", 2, len(path)) + path
+    return full_box(b"alis", record, struct.pack(">HH", 0xFFFF, 0))
+
+
 def _track(
     number: int,
     width: int,

@@ -21,6 +21,7 @@ from vsr.core.errors import VsrError
 
 VERBS = {
     "upscale": "Make a video, an image or a sequence of images larger and sharper.",
+    "batch": "Upscale a folder of videos and images, and go on where it was stopped.",
     "jobs": "List, show and clean interrupted jobs.",
     "extract": "Take frames out of videos: every, some, windows, shots.",
     "prepare": "Make a dataset: HR, LR and enlarged LR of pictures or windows.",

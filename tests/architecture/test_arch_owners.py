@@ -18,7 +18,9 @@ OWNERS = {
     "pickle": ("vsr/engines/weights.py", "vsr/training/checkpoint.py"),  # its error only: see the test below
     "requests": (),
     "urllib": (),
-    "socket": (),
+    "socket": ("vsr/jobs/executors/ray_cluster.py",),  # to see whether a cluster is there
+    "ray": ("vsr/jobs/executors/ray_cluster.py",),
+    "fsspec": ("vsr/io/remote.py",),
     "av": ("vsr/io/*.py", "vsr/color/swscale.py"),
     "ffmpeg": ("vsr/io/ffmpeg.py",),
     "imageio_ffmpeg": ("vsr/io/ffmpeg.py",),

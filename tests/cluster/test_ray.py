@@ -8,11 +8,13 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.cluster.conftest import access, put
 from tests.media import make_clip, numbers_of
 from vsr.core.errors import ChangedSinceStart, InputMissing, JobError, ModelError, UsageError
 from vsr.core.job import Job
@@ -20,6 +22,7 @@ from vsr.core.presets import resolve
 from vsr.jobs.executors.base import Failed, Finished, Outcome, Task, Working
 from vsr.jobs.executors.here import Here
 from vsr.jobs.plan import plan
+from vsr.jobs.remote import staged_remote
 from vsr.pipeline.chunk import segment_name
 
 ray = pytest.importorskip("ray")
@@ -29,11 +32,20 @@ STORE = 80 << 20  # bytes of each node's object store, the least that Ray takes
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[object]:
+def cluster(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    """Start two nodes; both reach the S3 server, and keep what they fetch in a folder that is not this process's."""
     from ray.cluster_utils import Cluster
 
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": STORE})
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patched.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "nodes"))
+        for name, value in access(s3_server).items():
+            patched.setenv(name, value)
+        yield from _cluster(Cluster)
+
+
+def _cluster(kind) -> Iterator[object]:
+    started = kind(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": STORE})
     started.add_node(num_cpus=1, object_store_memory=STORE)
     ray.init(address=started.address, log_to_driver=False, logging_level="ERROR")
     yield started
@@ -146,6 +158,20 @@ def test_a_source_that_no_node_sees_is_named(executor, tmp_path):
     assert all(isinstance(error, InputMissing) and "in.mkv" in error.message for error in errors)
 
 
+def test_a_source_that_no_node_sees_is_fetched_by_its_url(executor, bucket, tmp_path):
+    clip = make_clip(tmp_path / "in.mkv", frames=30, audio=1)
+    put(bucket, "in.mkv", clip.read_bytes())
+    with staged_remote(f"{bucket}/in.mkv", str(tmp_path / "out.mkv")) as staged:
+        job = plan(staged.source, staged.destination, resolve({"model": "bicubic", "scale": 2.0, "chunk_frames": 6}))
+        near = _run(Here(), job, tmp_path / "near")
+        tasks = list(_tasks(job, tmp_path / "far"))
+        executor._send({}, tasks[0])
+        staged.source.unlink()
+        far = sorted(executor.run(iter(tasks), lambda working: None), key=lambda o: o.task.chunk.index)
+    assert _digests(far) == _digests(near)
+
+
+@pytest.mark.slow
 def test_a_chunk_that_kills_its_worker_fails_after_three(executor, job, tmp_path, monkeypatch):
     """It takes the whole process with it, as a lack of memory does; the others get done."""
     from vsr.jobs.executors import ray_cluster
@@ -185,23 +211,27 @@ def test_tasks_are_taken_when_there_is_room(executor, job, tmp_path):
     assert list((tmp_path / "work").glob("*.part*")) == []
 
 
-def test_no_cluster_is_named(cluster):
+@pytest.mark.parametrize(
+    ("address", "error"), [("ray://a:1", UsageError), ("nowhere", UsageError), ("127.0.0.1:9", JobError)]
+)
+def test_an_address_where_no_cluster_is_gets_named_at_once(address, error, monkeypatch):
+    """Ray itself goes on trying for many minutes."""
     from vsr.jobs.executors.ray_cluster import RayCluster
 
-    with pytest.raises(UsageError, match="not HOST:PORT"):
-        _unconnected(RayCluster, "ray://elsewhere:1")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    began = time.monotonic()
+    with pytest.raises(error, match=address):
+        RayCluster(address)
+    assert time.monotonic() - began < 6
 
 
-def _unconnected(kind, address):
-    from vsr.jobs.executors import ray_cluster
+def test_the_handler_of_sigterm_is_ours_again():
+    from vsr.jobs.executors.ray_cluster import _signals_kept
 
-    return ray_cluster._connect(_Absent(), address)
-
-
-class _Absent:
-    @staticmethod
-    def is_initialized() -> bool:
-        return False
+    before = signal.getsignal(signal.SIGTERM)
+    with _signals_kept():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_without_ray_the_extra_is_named(monkeypatch):
@@ -209,7 +239,7 @@ def test_without_ray_the_extra_is_named(monkeypatch):
 
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(UsageError) as caught:
-        _imported()
+        _imported(is_ours=True)
     assert caught.value.hint == 'pip install "vsr[ray]"'
 
 
@@ -229,7 +259,7 @@ def test_zz_a_node_killed_in_the_middle_loses_nothing(cluster, executor, tmp_pat
     for outcome in executor.run(_tasks(job, tmp_path / "far"), lambda working: None):
         outcomes.append(outcome)
         if len(outcomes) == 2:
-            cluster.remove_node(list(cluster.worker_nodes)[0], allow_graceful=False)
+            cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
     outcomes.sort(key=lambda o: o.task.chunk.index)
     assert again != []
     assert _digests(outcomes) == _digests(_run(Here(), job, tmp_path / "near"))

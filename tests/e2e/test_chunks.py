@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -12,18 +13,21 @@ import numpy as np
 import pytest
 
 from tests.engines import MeanEngine
-from tests.media import damage, make_clip, make_images, packets_of, planes_of
+from tests.media import damage, make_clip, make_images, packets_of, picture, planes_of
 from tests.sr3_weights import write_sr3
 from vsr.core.errors import DecodeError
 from vsr.core.events import Noted
-from vsr.core.frame import pixel_format
+from vsr.core.frame import Frame, pixel_format
 from vsr.core.job import ChunkResult, Job
+from vsr.core.media import Span
 from vsr.core.presets import resolve
 from vsr.engines.archs.sr3 import Layout
 from vsr.engines.base import Engine
 from vsr.io.encode import PyavSink
+from vsr.io.ffmpeg import program
 from vsr.io.images import decode_image
 from vsr.io.mux import join
+from vsr.jobs import describe
 from vsr.jobs.chunks import chunks
 from vsr.jobs.plan import plan
 from vsr.pipeline.chunk import open_engine, run_chunk, segment_name
@@ -212,6 +216,10 @@ def test_a_damaged_file_loses_no_frame_to_chunks(tmp_path: Path) -> None:
     empty = [result for result in parts if not result.frames]
     assert empty and all("could not be decoded" in result.warnings[-1] for result in empty)
     assert joined(job, parts, tmp_path / "out.mkv") == len(whole)
+    strict, left = planned(bad, 2, out="strict.mkv", strict=True), tmp_path / "left.nut"
+    with pytest.raises(DecodeError, match="2 of 2 frames that the file announces could not be decoded"):
+        run_chunk(strict, strict.chunks[empty[0].index], left, open_engine(strict))
+    assert not left.exists()
 
 
 @pytest.mark.parametrize("packet", [10, 20])
@@ -231,6 +239,52 @@ def test_a_file_of_which_nothing_can_be_decoded_fails_in_chunks_too(tmp_path: Pa
 
     with pytest.raises(DecodeError, match="no frame of"):
         run(job, tmp_path / "work")
+
+
+@pytest.mark.skipif(program() is None, reason="no ffmpeg program")
+def test_the_ffmpeg_program_decodes_the_same_in_chunks(tmp_path: Path) -> None:
+    clip = source(tmp_path / "in.mp4", options={"x264-params": "open-gop=1"})
+    whole = shown(run(planned(clip, WHOLE), tmp_path / "whole"))
+
+    job = planned(clip, 12, decoder="ffmpeg")
+    assert all(chunk.seek is None for chunk in job.chunks)  # it always begins at the start
+    check_same(shown(run(job, tmp_path / "parts")), whole)
+
+
+def test_the_command_gives_the_same_file_in_chunks(tmp_path: Path, vsr, leftovers) -> None:
+    clip = make_clip(tmp_path / "in.mp4", frames=31, gop=10, b_frames=3, audio=1, rate=Fraction(30000, 1001))
+    for length, name in ((9, "parts.mkv"), (WHOLE, "whole.mkv")):
+        words = ("-m", "bicubic", "-s", 2, "--codec", "ffv1", "--chunk-frames", length, "-q")
+        assert vsr("upscale", clip, "-o", tmp_path / name, *words).code == 0
+
+    parts, whole = tmp_path / "parts.mkv", tmp_path / "whole.mkv"
+    assert parts.read_bytes() == whole.read_bytes()  # FFV1 knows no neighbours: not even the packets differ
+    assert len(planes_of(parts)) == 31
+    assert leftovers("in.mp4", "parts.mkv", "whole.mkv") == []
+
+
+def test_the_command_writes_images_of_chunks_into_one_folder(tmp_path: Path, vsr, leftovers) -> None:
+    make_images(tmp_path / "in", count=9)
+    for length, name in ((4, "parts"), (WHOLE, "whole")):
+        words = ("-m", "bicubic", "-s", 2, "--chunk-frames", length, "-q")
+        assert vsr("upscale", tmp_path / "in", "-o", tmp_path / name / "%03d.png", *words).code == 0
+
+    names = [file.name for file in sorted((tmp_path / "whole").iterdir())]
+    assert names == [f"{k:03d}.png" for k in range(1, 10)]
+    assert [file.name for file in sorted((tmp_path / "parts").iterdir())] == names
+    for name in names:
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert leftovers("in", "parts", "whole") == []
+
+
+@pytest.mark.parametrize("length", [5, 14, WHOLE])
+def test_an_estimate_runs_the_first_frames_as_the_job_will(length: int, tmp_path: Path) -> None:
+    job = planned(make_clip(tmp_path / "in.mp4", frames=30), length, model="compact-mf", scale=2.0)
+    (only,) = describe._sample(job).chunks
+
+    assert only.frames == min(12, length, job.chunks[0].frames)
+    assert only.span == Span(start=None, stop=only.frames)
+    assert only.decode == Span(start=None, stop=only.frames + job.chunks[0].tail)
 
 
 def test_images_are_the_same_in_chunks(tmp_path: Path) -> None:
@@ -272,7 +326,8 @@ def joined(job: Job, results: list[ChunkResult], target: Path) -> int:
 
 LOSSY = [
     ("h264", "mp4"), ("h264", "mov"), ("h264", "mkv"), ("h264", "ts"), ("hevc", "mp4"), ("hevc", "mkv"), ("hevc", "ts"),
-    ("vp9", "webm"), ("vp9", "mp4"), ("av1", "mp4"), ("av1", "mkv"), ("av1", "webm"), ("prores", "mov"), ("ffv1", "avi"),
+    ("vp9", "webm"), ("vp9", "mp4"), ("av1", "mp4"), ("av1", "mkv"), ("av1", "webm"), ("prores", "mov"),
+    ("ffv1", "avi"),
 ]  # fmt: skip
 
 
@@ -287,15 +342,17 @@ def test_joined_segments_play(codec: str, container: str, tmp_path: Path, encode
     start = packets[0].pts if container == "ts" else Fraction(0)
     wanted = [pts * TICK + start for pts in times]
     assert all(abs(p - w) <= allowed for p, w in zip(sorted(p.pts for p in packets), wanted, strict=True))
-    if container != "webm" and container != "mkv":  # Matroska stores no decoding times
-        assert all(a.dts < b.dts for a, b in zip(packets, packets[1:], strict=False))
+    if container not in ("mkv", "webm"):  # Matroska stores no decoding times
+        assert all(a.dts < b.dts for a, b in itertools.pairwise(packets))
         assert all(p.dts <= p.pts for p in packets)
     heads = [sum(lengths[:k]) for k in range(len(lengths))]
-    assert all(packets[head].is_keyframe and packets[head].pts == sorted(p.pts for p in packets)[head] for head in heads)
+    assert all(
+        packets[head].is_keyframe and packets[head].pts == sorted(p.pts for p in packets)[head] for head in heads
+    )
 
     with av.open(str(path)) as result:  # every packet is taken, every frame is shown, in order
         result.streams.video[0].codec_context.options = {"err_detect": "explode"}
-        seen = [frame for frame in result.decode(video=0)]
+        seen = list(result.decode(video=0))
         tick = result.streams.video[0].time_base
     assert not any(frame.is_corrupt for frame in seen)
     assert all(abs(f.pts * tick - w) <= allowed for f, w in zip(seen, wanted, strict=True))
@@ -322,7 +379,7 @@ def encoded() -> Callable[..., Path]:
         words = {"model": "nearest", "scale": 2.0, "codec": codec, "container": container, "encoder_threads": 1}
         suffix = folder / f"out.{container}"
         job = plan(clip, suffix, resolve(words))
-        frames = _frames(job, clip)
+        frames = _frames(job)
         results = []
         for number, length in enumerate(lengths):
             sink = PyavSink(folder / f"{number:06d}.nut", job.output)
@@ -348,10 +405,7 @@ def encoded() -> Callable[..., Path]:
     return make
 
 
-def _frames(job: Job, clip: Path) -> list:
-    from vsr.core.frame import Frame
-    from tests.media import picture
-
+def _frames(job: Job) -> list[Frame]:
     format = pixel_format(job.output.pixel_format)
     times = [*job.source.packets.pts, job.source.packets.pts[-1] + 3600]
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -67,6 +68,9 @@ class Scene:
 
     def lost(self) -> int:
         """Give how many frames of the right result are not in this one, each at its place."""
+        if self.wanted.is_dir():
+            there = {file.name: file.read_bytes() for file in self.out.glob("*")}
+            return sum(there.get(file.name) != file.read_bytes() for file in self.wanted.iterdir())
         if self.out.read_bytes() == self.wanted.read_bytes():
             return 0
         there = dict(self._frames(self.out))
@@ -92,6 +96,17 @@ class Scene:
         there = self.out.read_bytes() if self.out.exists() else None
         assert there in (before, self.wanted.read_bytes()), "half a result bears the final name"
 
+    def said(self, ended: Ended) -> str:
+        """Give what a run said went wrong, without the test's folder in it."""
+        return ended.message.replace(f"{self.folder}/", "").replace(str(self.folder), "the folder")
+
+    def partly(self, chunks: int = 3) -> None:
+        """Have the job done as far as `chunks` chunks, by a run that is killed then."""
+        script = "import os; os.kill(os.getpid(), 9)"
+        ended = self.run(("once_at", {"frame": chunks * CHUNK, "script": script}))
+        assert ended.code == -9, ended.err
+        assert self.done() == chunks
+
     def fresh(self) -> None:
         """Begin anew: the source alone in the folder."""
         for name in (self.out.name, *self.leftovers()):
@@ -103,6 +118,7 @@ class Scene:
 
 
 Tell = Callable[..., None]
+MakeScene = Callable[..., Scene]
 
 
 @pytest.fixture(scope="session")
@@ -113,21 +129,46 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
 
 
 @pytest.fixture(scope="session")
-def stage(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the source, and the result of a run that nothing disturbed."""
-    folder = tmp_path_factory.mktemp("stage")
-    make_clip(folder / "in.mkv", frames=FRAMES, gop=6, audio=1, b_frames=0)
-    ended = forks.run(("upscale", folder / "in.mkv", "-o", folder / "wanted.mkv", *WORDS))
-    assert ended.code == 0, ended.err
-    return folder
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with sources, and the results of runs that nothing disturbed."""
+    return tmp_path_factory.mktemp("stage")
 
 
 @pytest.fixture
-def scene(forks: Forks, stage: Path, tmp_path: Path) -> Scene:
-    folder = tmp_path / "scene"
-    folder.mkdir()
-    clip = shutil.copy2(stage / "in.mkv", folder / "in.mkv")
-    return Scene(forks=forks, folder=folder, wanted=stage / "wanted.mkv", clip=clip, out=folder / "out.mkv")
+def make_scene(forks: Forks, stage: Path, tmp_path: Path) -> MakeScene:
+    """Make a scene of its own: `frames` and `clip` of its source, the words, where and as what the result goes."""
+
+    def make(
+        *,
+        frames: int = FRAMES,
+        words: tuple[object, ...] = WORDS,
+        out: str = "out.mkv",
+        name: str = "scene",
+        **clip: object,
+    ) -> Scene:
+        key = hashlib.sha256(repr((frames, words, Path(out).suffix, clip)).encode()).hexdigest()[:16]
+        source, wanted = stage / f"{key}.mkv", stage / f"{key}-wanted{Path(out).suffix}"
+        if not wanted.exists():
+            make_clip(source, frames=frames, **{"gop": 6, "audio": 1, "b_frames": 0, **clip})  # type: ignore[arg-type]
+            ended = forks.run(("upscale", source, "-o", wanted, *words))
+            assert ended.code == 0, ended.err
+        folder = tmp_path / name
+        folder.mkdir()
+        copy = shutil.copy2(source, folder / "in.mkv")
+        return Scene(forks=forks, folder=folder, wanted=wanted, clip=copy, out=folder / out, words=words)
+
+    return make
+
+
+@pytest.fixture
+def scene(make_scene: MakeScene) -> Scene:
+    return make_scene()
+
+
+@pytest.fixture
+def pictures(make_scene: MakeScene) -> Scene:
+    """A scene whose result is a folder of images."""
+    return make_scene(words=("-m", "bicubic", "--chunk-frames", CHUNK), out="out")
 
 
 @pytest.fixture

@@ -6,13 +6,16 @@ the client; run as a program this file is the server: requests and answers are J
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import pkgutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,7 +66,7 @@ class Forks:
     def __init__(self, place: Path) -> None:
         self._place = place
         self._count = 0
-        threads = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         self._server = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.forks"],
@@ -126,17 +129,16 @@ def serve() -> None:
 
 
 def _load() -> None:
-    """Load all that a run needs, and do the work whose result is kept for the process."""
+    """Load all of the program, so that no run loads anything later, and do the work that is kept for the process."""
     import cv2  # noqa: F401
 
-    import vsr.cli
-    import vsr.commands.upscale
-    import vsr.engines.archs.espcn
-    import vsr.engines.archs.resample
-    import vsr.jobs.run
-    import vsr.pipeline.infer  # noqa: F401
+    import vsr
     from vsr.io import codecs
 
+    for module in pkgutil.walk_packages(vsr.__path__, "vsr."):
+        if module.name != "vsr.__main__":
+            with suppress(ImportError, SyntaxError):  # extras that are not installed; what somebody writes just now
+                importlib.import_module(module.name)
     codecs.encoder_for("ffv1")
 
 

@@ -38,7 +38,13 @@ def _set(where: Any, name: str, value: Any) -> None:
 
 
 def calls(
-    folder: str, kinds: Sequence[str] = KINDS, at: int = 0, how: str = "EIO", *, forever: bool = False, torn: bool = False
+    folder: str,
+    kinds: Sequence[str] = KINDS,
+    at: int = 0,
+    how: str = "EIO",
+    *,
+    forever: bool = False,
+    torn: bool = False,
 ) -> dict[str, int]:
     """Count the calls of `kinds` that concern what lies in `folder`; let number `at` (from 1) fail with `how`.
 
@@ -99,7 +105,7 @@ def calls(
 def _concerns(folder: str, thing: Any) -> bool:
     if isinstance(thing, int):
         try:
-            return os.readlink(f"/proc/self/fd/{thing}").startswith(folder)
+            return str(Path(f"/proc/self/fd/{thing}").readlink()).startswith(folder)
         except OSError:
             return False
     path = os.fsdecode(thing) if thing is not None else "."
@@ -167,7 +173,9 @@ def lane_raises(lane: str, item: int, what: str = "planted") -> None:
     """Let a lane raise at its call number `item` (from 0), over all chunks: an error of ours, or a bug."""
     from vsr.core.errors import ChunkFailed
 
-    error: Exception = ValueError("nobody foresaw this") if what == "bug" else ChunkFailed(f"{what} in {lane} at {item}")
+    error: Exception = (
+        ValueError("nobody foresaw this") if what == "bug" else ChunkFailed(f"{what} in {lane} at {item}")
+    )
     numbers = itertools.count()
 
     def raising(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -187,13 +195,22 @@ def lane_raises(lane: str, item: int, what: str = "planted") -> None:
     elif lane == "infer":
         _set(NetEngine, "restore", raising(NetEngine.restore))
     else:
+        _no_rehearsal()
         _set(PyavSink, "write", raising(PyavSink.write))
+
+
+def _no_rehearsal() -> None:
+    """Let frames be counted from the job's own first one."""
+    from vsr.jobs import run
+
+    _set(run, "rehearse", lambda *_: ())
 
 
 def lossy_encoder(at: int) -> None:
     """Let the encoder keep a packet to itself: the one that frame `at` (from 0, over all chunks) brings out."""
     from vsr.io.encode import PyavSink
 
+    _no_rehearsal()
     real, numbers = PyavSink._mux, itertools.count()
 
     class Stream:
@@ -213,6 +230,7 @@ def broken_encoder(at: int) -> None:
 
     from vsr.io import encode
 
+    _no_rehearsal()
     real, numbers = encode._video_frame, itertools.count()
 
     def frame(*args: Any) -> Any:
@@ -302,9 +320,9 @@ def attempts(log: str) -> None:
 def handles() -> list[str]:
     """Give what the process has open."""
     found = []
-    for number in os.listdir("/proc/self/fd"):
+    for handle in Path("/proc/self/fd").iterdir():
         try:
-            found.append(os.readlink(f"/proc/self/fd/{number}"))
+            found.append(str(handle.readlink()))
         except OSError:
             continue
     return found

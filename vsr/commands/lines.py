@@ -11,7 +11,21 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from vsr.core.events import Event, Noted, Planned, Progress, StageLoad, Summary, Warned, Worked, WorkerLoad
+from vsr.core.events import (
+    Event,
+    FileEnded,
+    FolderListed,
+    FolderProgress,
+    FolderSummary,
+    Noted,
+    Planned,
+    Progress,
+    StageLoad,
+    Summary,
+    Warned,
+    Worked,
+    WorkerLoad,
+)
 
 if TYPE_CHECKING:
     from vsr.core.media import PacketIndex
@@ -27,6 +41,10 @@ _NAMES: Mapping[type, str] = {
     Noted: "noted",
     Warned: "warning",
     Summary: "summary",
+    FolderListed: "folder",
+    FolderProgress: "folder_progress",
+    FileEnded: "file",
+    FolderSummary: "folder_summary",
 }
 
 
@@ -99,6 +117,43 @@ def worker_loads(workers: tuple[WorkerLoad, ...]) -> str:
         told = [told[0], told[-1]]
     each = ", ".join(f"{load.worker} {load.fps:.1f} fps" for load in told)
     return each if len(told) == len(workers) else f"{len(workers)} workers: {each}"
+
+
+def folder_line(event: FolderListed) -> str:
+    """Give `clips: 120 files, 77 to do; 12 others passed over (8 .txt, 4 .nfo)`."""
+    files = "1 file" if event.files == 1 else f"{event.files} files"
+    said = f"{visible(event.source)}: {files}, {event.to_do} to do"
+    if not event.others:
+        return said
+    most = sorted(event.others.items(), key=lambda item: (-item[1], item[0]))
+    kinds = ", ".join(f"{count} {visible(suffix) or 'without a suffix'}" for suffix, count in most[:5])
+    return f"{said}; {sum(event.others.values())} others passed over ({kinds}{', ...' if len(most) > 5 else ''})"
+
+
+def folder_progress_line(event: FolderProgress) -> str:
+    """Give `5/77 files (12 %), 24.8 fps, 0:40 left; b.mp4: 100/250 frames`."""
+    left = f", {clock(event.eta_s)} left" if event.eta_s is not None else ""
+    file = f"; {visible(event.file)}: {event.file_done}/{event.file_total} frames" if event.file else ""
+    return f"{event.done}/{event.total} files ({100 * event.share:.0f} %), {event.fps:.1f} fps{left}{file}"
+
+
+def file_line(event: FileEnded) -> str:
+    """Give `[3/77] done: out/a.mp4 (250 frames, 10 s)` or `[4/77] failed: in/b.mp4: it breaks off`."""
+    if event.status == "done":
+        frames = "1 frame" if event.frames == 1 else f"{event.frames} frames"
+        return f"[{event.number}/{event.total}] done: {visible(event.destination)} ({frames}, {clock(event.wall_s)})"
+    reason = f": {visible(event.reason)}" if event.reason else ""
+    return f"[{event.number}/{event.total}] {event.status}: {visible(event.source)}{reason}"
+
+
+def folder_summary_line(event: FolderSummary) -> str:
+    """Give `out: 75 done, 40 done earlier, 2 failed; 31200 frames in 20:47 (25.02 fps)`."""
+    words = {"done": "done", "earlier": "done earlier", "skipped": "skipped", "failed": "failed"}
+    words |= {"taken": "taken by another process", "left": "left"}
+    counts = [f"{getattr(event, name)} {said}" for name, said in words.items() if getattr(event, name)]
+    frames = "1 frame" if event.frames == 1 else f"{event.frames} frames"
+    rate = f"; {frames} in {clock(event.wall_s)} ({event.fps:.2f} fps)" if event.frames else ""
+    return f"{visible(event.destination)}: {', '.join(counts) or 'nothing to do'}{rate}"
 
 
 def stage_loads(stages: tuple[StageLoad, ...]) -> str:

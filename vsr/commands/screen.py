@@ -18,9 +18,34 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
-from vsr.commands.lines import clock, event_line, progress_line, stage_loads, summary_lines, visible, worker_loads
+from vsr.commands.lines import (
+    clock,
+    event_line,
+    file_line,
+    folder_line,
+    folder_progress_line,
+    folder_summary_line,
+    progress_line,
+    stage_loads,
+    summary_lines,
+    visible,
+    worker_loads,
+)
+from vsr.commands.tables import show_table
 from vsr.core import events
-from vsr.core.events import Event, Planned, Report, Summary, Warned, Worked, silent
+from vsr.core.events import (
+    Event,
+    FileEnded,
+    FolderListed,
+    FolderProgress,
+    FolderSummary,
+    Planned,
+    Report,
+    Summary,
+    Warned,
+    Worked,
+    silent,
+)
 
 Clock = Callable[[], float]
 
@@ -29,6 +54,8 @@ JSON_S = 0.5
 LINE_S = 5.0
 LINE_PERCENT = 5
 SILENCE_S = 60.0  # a log of a long job still shows that it lives
+FEW_FILES = 20  # of a folder, that are all told in the end
+MOST_FILES = 100
 
 
 @contextmanager
@@ -58,7 +85,7 @@ class JsonLines:
         self._last = -JSON_S
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, events.Progress | Worked):
+        if isinstance(event, events.Progress | Worked | FolderProgress):
             if self._now() - self._last < JSON_S and event.done != event.total:
                 return
             self._last = self._now()
@@ -81,10 +108,27 @@ class PlainLines:
                 self._progress(event)
             case Worked():
                 self._worked(event)
+            case events.Noted():
+                click.echo(visible(event.message), err=True)
             case Warned():
                 click.echo(f"warning: {visible(event.message)}", err=True)
             case Summary():
                 _show_summary(event)
+            case FolderListed():
+                click.echo(folder_line(event), err=True)
+            case FolderProgress():
+                self._folder(event)
+            case FileEnded() if event.status != "earlier":
+                click.echo(file_line(event), err=True)
+            case FolderSummary():
+                _show_folder(event)
+
+    def _folder(self, event: FolderProgress) -> None:
+        waited = self._now() - self._last
+        percent = int(100 * event.share)
+        if waited >= SILENCE_S or (waited >= LINE_S and percent >= self._percent + LINE_PERCENT):
+            self._last, self._percent = self._now(), percent
+            click.echo(folder_progress_line(event), err=True)
 
     def _progress(self, event: events.Progress) -> None:
         waited = self._now() - self._last
@@ -128,11 +172,27 @@ class Live:
                 self._progress(event)
             case Worked():
                 self._draw(event.done, event.total, _work_text(event))
+            case events.Noted():
+                self._say(visible(event.message))
             case Warned():
                 self._say(f"warning: {visible(event.message)}", style="yellow")
             case Summary():
                 self.close()
                 _show_summary(event)
+            case FolderListed():
+                self._say(folder_line(event))
+                self._bar.start()
+                self._bar.refresh()
+            case FolderProgress():
+                left = f", {clock(event.eta_s)} left" if event.eta_s is not None else ""
+                file = f"{visible(event.file)} {event.file_done}/{event.file_total}"
+                text = f"{event.done}/{event.total} files, {event.fps:.1f} fps{left}"
+                self._draw(round(1000 * event.share), 1000, text, loads=file)
+            case FileEnded() if event.status != "earlier":
+                self._say(file_line(event), style="" if event.status == "done" else "yellow")
+            case FolderSummary():
+                self.close()
+                _show_folder(event)
 
     def close(self) -> None:
         """Wipe the live line; the terminal is as before."""
@@ -165,6 +225,20 @@ def _show_summary(event: Summary) -> None:
     is_seen = sys.stdout.isatty() and sys.stderr.isatty()
     first, *rest = summary_lines(event, is_warned=is_seen)
     click.echo("\n".join([click.style(first, fg="green", bold=True), *rest]))
+
+
+def _show_folder(event: FolderSummary) -> None:
+    """The sum on stdout; of many files only those that are not done."""
+    told = [file for file in event.files if file.status != "done" or len(event.files) <= FEW_FILES]
+    rows = [
+        (file.status, file.source, str(file.frames or ""), clock(file.wall_s) if file.wall_s else "", file.reason)
+        for file in told[:MOST_FILES]
+    ]
+    if rows:
+        show_table(("", "file", "frames", "time", ""), rows)
+    if len(told) > MOST_FILES:
+        click.echo(f"and {len(told) - MOST_FILES} more: see {visible(event.results)}")
+    click.echo(click.style(folder_summary_line(event), fg="red" if event.failed else "green", bold=True))
 
 
 @contextmanager

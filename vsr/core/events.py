@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,7 @@ class WorkerLoad:
 class Progress:
     """Frames that have been restored and handed to the encoder so far.
 
-    workers: those that have made any in this run, which are not all of `done` where an earlier run made some.
+    workers: those heard of lately. What they have made is not all of `done` where an earlier run made some.
     """
 
     done: int
@@ -115,7 +116,83 @@ class Summary:
         return self.cpu_s / (self.cores * self.wall_s) if self.wall_s > 0 else 0.0
 
 
-Event = Planned | Progress | Worked | Noted | Warned | Summary
+FileStatus = Literal["done", "earlier", "skipped", "failed", "taken", "left"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderListed:
+    """A folder was read. to_do: sources that are left to make. others: files that are no sources, by suffix."""
+
+    source: str
+    destination: str
+    files: int
+    to_do: int
+    others: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderProgress:
+    """How far a folder run is. file: what is in hand, and how many of its frames are done. share: of all work, 0..1."""
+
+    done: int
+    total: int
+    share: float
+    eta_s: float | None
+    fps: float
+    file: str = ""
+    file_done: int = 0
+    file_total: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEnded:
+    """What became of one file of a folder run.
+
+    status: `done` now; `earlier`: done by an earlier run, and unchanged; `skipped` by a rule; `failed`; `taken` by
+    another process; `left`: not begun, or stopped in the middle. number: how many have ended, this one among them.
+    error: its kind.
+    """
+
+    source: str
+    destination: str
+    status: FileStatus
+    number: int
+    total: int
+    reason: str = ""
+    error: str = ""
+    hint: str = ""
+    notes: tuple[str, ...] = ()
+    frames: int = 0
+    wall_s: float = 0.0
+    summary: Summary | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderSummary:
+    """A folder run is over.
+
+    files: what became of each, but for those done earlier; without their summaries, at most the last 10 000 of them.
+    """
+
+    source: str
+    destination: str
+    results: str
+    done: int
+    earlier: int
+    skipped: int
+    failed: int
+    taken: int
+    left: int
+    others: int
+    frames: int
+    wall_s: float
+    fps: float
+    files: tuple[FileEnded, ...] = ()
+
+
+Event = (
+    Planned | Progress | Worked | Noted | Warned | Summary | FolderListed | FolderProgress | FileEnded | FolderSummary
+)
 Report = Callable[[Event], None]
 
 

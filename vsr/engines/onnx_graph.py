@@ -5,6 +5,7 @@ Nothing in such a file is a program, but for custom operators, which are refused
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +17,7 @@ from vsr.engines import cards, weights
 from vsr.engines.memory import GRAPH_BYTES, SAFETY
 
 if TYPE_CHECKING:
-    from onnx import ModelProto, NodeProto
+    from onnx import ModelProto, NodeProto, TensorProto
 
 _SIDE = 64  # pixels of the picture on which memory is counted
 CARD_KEY = "vsr_card"  # in the file's metadata: the model's card as JSON
@@ -196,12 +197,24 @@ def _outside(model: ModelProto) -> list[str]:
 
     named = {
         entry.value
-        for tensor in model.graph.initializer
+        for tensor in _tensors(model)
         if external.uses_external_data(tensor)
         for entry in tensor.external_data
         if entry.key == "location"
     }
     return sorted(named)
+
+
+def _tensors(model: ModelProto) -> Iterator[TensorProto]:
+    """Yield every tensor of a model: initial ones, and those in the attributes of nodes at any depth."""
+    yield from model.graph.initializer
+    nodes = [*model.graph.node, *(node for function in model.functions for node in function.node)]
+    while nodes:
+        for attribute in nodes.pop().attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for graph in (attribute.g, *attribute.graphs):
+                yield from graph.initializer
+                nodes += graph.node
 
 
 def _merged(path: Path, model: ModelProto, content: bytes, outside: list[str]) -> tuple[bytes, str]:

@@ -24,6 +24,10 @@ log = logging.getLogger(__name__)
 # operator shows 1152; these two make it 3968 and 1967.
 HELD = 2.5
 CANVAS_BYTES = 68.0  # an output pixel and channel: 17 planes in float32
+# What a trial has shown holds as long as the program runs: thousands of files of one folder need it once.
+_Model = tuple[str, str, str, int, int, Sampling | None]
+_right: dict[tuple[_Model, str, tuple[Precision, ...]], Precision] = {}
+_weights: dict[_Model, tuple[float, bool]] = {}
 FLOOR_DB = 50.0  # a reduced precision must agree with fp32 this well: far below what any codec adds
 
 
@@ -48,12 +52,18 @@ def choose_precision(
     if wanted != "auto":
         check_precision(card, device, wanted)
         return wanted
-    return right_precision(
-        lambda precision: open_engine(reference, scale=scale, device=device, precision=precision, sampling=sampling),
-        card,
-        device,
-        quick_precisions(device),
-    )
+    quick = tuple(quick_precisions(device))
+    key = (_model(card, reference, scale, sampling), device, quick)
+    if key not in _right:
+        _right[key] = right_precision(
+            lambda precision: open_engine(
+                reference, scale=scale, device=device, precision=precision, sampling=sampling
+            ),
+            card,
+            device,
+            quick,
+        )
+    return _right[key]
 
 
 def choose_tile(
@@ -70,16 +80,29 @@ def choose_tile(
 
     Half of the free memory is for the network: decoder, queues, encoder and other programs have the rest.
     """
-    engine = open_engine(reference, scale=scale, device="cpu", precision="fp32", sampling=sampling)
-    per_pixel = engine.bytes_per_pixel() if isinstance(engine, Weighed) else GRAPH_BYTES
-    engine.close()
+    per_pixel, is_self_tiling = _weighed(card, reference, scale, sampling)
     budget = free_bytes(device) / 2 / calls
-    if isinstance(engine, SelfTiling):
+    if is_self_tiling:
         per_pixel *= HELD
         budget -= CANVAS_BYTES * (1 if card.domain == "y" else 3) * scale**2 * size[0] * size[1]
     if precision != "fp32":
         per_pixel /= 2
     return tile_that_fits(per_pixel, *size, max(budget, 0.0), card.halo)
+
+
+def _weighed(card: ModelCard, reference: str, scale: int, sampling: Sampling | None) -> tuple[float, bool]:
+    """Give the bytes a low-resolution pixel takes, and whether the engine tiles itself."""
+    key = _model(card, reference, scale, sampling)
+    if key not in _weights:
+        engine = open_engine(reference, scale=scale, device="cpu", precision="fp32", sampling=sampling)
+        per_pixel = engine.bytes_per_pixel() if isinstance(engine, Weighed) else GRAPH_BYTES
+        engine.close()
+        _weights[key] = per_pixel, isinstance(engine, SelfTiling)
+    return _weights[key]
+
+
+def _model(card: ModelCard, reference: str, scale: int, sampling: Sampling | None) -> _Model:
+    return reference, card.id, card.digest, card.frames, scale, sampling
 
 
 def right_precision(

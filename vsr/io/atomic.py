@@ -11,7 +11,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vsr.core.errors import DiskFull, OutputError, OutputExists
@@ -49,7 +49,8 @@ def staged(destination: Path, *, overwrite: bool, parts: Path | None = None) -> 
     except OSError as error:
         raise translate(error, destination) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # after a failure the error is on its way; after a success it has another name
+            part.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -65,7 +65,12 @@ class PyavSource:
             InputLimits: the pictures become larger than `max_pixels`; those before are given.
             InputMissing, NotMedia: the file has gone or become another.
         """
-        counted = tally if tally is not None else DecodeTally()
+        try:
+            yield from self._frames(span, seek, tally if tally is not None else DecodeTally())
+        except OSError as error:
+            raise DecodeError(f"{self.info.path} cannot be read: {error.strerror or error}") from error
+
+    def _frames(self, span: Span, seek: int | None, counted: DecodeTally) -> Iterator[Frame]:
         clock = Clock(self.info.packets, counted)
         unpack = Unpacker(self.info.video.pixel_format)
         # A file without times of showing tells a frame's place by counting from the start alone.

@@ -111,7 +111,8 @@ class PyavSink:
             with suppress(av.FFmpegError, OSError, ValueError):
                 if handle is not None:
                     handle.close()
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # the first error is on its way; what stays here was never finished, and is swept
+            self._path.unlink(missing_ok=True)
 
     def _check(self, frame: Frame) -> None:
         spec = self._spec

@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -134,12 +135,13 @@ class ImageSink:
 
     def abort(self) -> None:
         """Remove the files written, and the folder if it was made here and is empty then."""
-        for file in self._written:
-            file.unlink(missing_ok=True)
-        self._written.clear()
-        if self._made_folder and self.path.is_dir() and not any(self.path.iterdir()):
-            self.path.rmdir()
-            self._made_folder = False
+        with suppress(OSError):  # the first error is on its way; what stays here was never finished, and is swept
+            for file in self._written:
+                file.unlink(missing_ok=True)
+            self._written.clear()
+            if self._made_folder and self.path.is_dir() and not any(self.path.iterdir()):
+                self.path.rmdir()
+                self._made_folder = False
 
     def _folder(self) -> Path:
         if not self.path.is_dir():

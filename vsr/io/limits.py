@@ -19,7 +19,7 @@ from vsr.core.errors import InputLimits
 
 MAX_PIXELS = 1 << 28  # FFmpeg's own limit too: more than 2^31 bytes at 8 a pixel it never allocates
 MAX_STREAMS = 1000
-MAX_PACKETS = 20_000_000  # of the video: four days at 60 frames a second; about 3 GB while they are scanned
+MAX_PACKETS = 20_000_000  # of the video: four days at 60 frames a second; up to 6 GB while they are scanned
 MAX_IMAGE_BYTES = 64 << 20  # of an image file, beside 8 bytes a pixel: profiles and thumbnails
 MAX_ENTRIES = 50_000_000  # of all sample tables of an MP4: FFmpeg keeps 35 bytes an entry
 _FEW_ENTRIES = 1_000_000

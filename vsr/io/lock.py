@@ -96,9 +96,11 @@ def remove_locked(path: Path) -> None:
             elif entry.name != path.name:
                 entry.unlink()
         path.unlink()
-        with suppress(OSError):  # somebody has made a new lock in it by now: it is theirs
+        with suppress(FileNotFoundError):
             folder.rmdir()
     except OSError as error:
+        if error.errno == errno.ENOTEMPTY:  # somebody has made a new lock in it by now: it is theirs
+            return
         said = os.strerror(error.errno) if error.errno else str(error)
         raise OutputError(f"{folder} cannot be removed: {said}", hint="Remove it by hand.") from error
 
@@ -107,7 +109,7 @@ def _take(path: Path) -> int:
     """Give the open file that holds the lock."""
     until = time.monotonic() + PATIENCE_S
     while True:
-        file = _open(path)
+        file, is_taken = _open(path), False
         try:
             is_taken = _flock(file, fcntl.LOCK_EX, path)
             # Whoever held it may have removed it with its folder: then this is a lock on a file that nobody can find.
@@ -116,6 +118,10 @@ def _take(path: Path) -> int:
                 return file
             held_by = None if is_taken else _content(file)
         except OSError as error:
+            with suppress(OSError):  # a folder that was made for the lock alone goes with it
+                if is_taken and not any(entry.name != path.name for entry in path.parent.iterdir()):
+                    path.unlink()
+                    path.parent.rmdir()
             os.close(file)
             raise translate(error, path) from error
         except BaseException:
@@ -139,6 +145,8 @@ def _open(path: Path) -> int:
             if is_hopeless:  # else it was removed between the two calls
                 raise translate(error, path.parent) from error
         except OSError as error:
+            with suppress(OSError):  # if it was made just now; what holds anything stays
+                path.parent.rmdir()
             raise translate(error, path) from error
 
 

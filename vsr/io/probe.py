@@ -20,7 +20,7 @@ from av.container import InputContainer
 from av.sidedata.sidedata import SideData
 from av.video.stream import VideoStream
 
-from vsr.core.errors import DecodeError, InputLimits, NotMedia, UnsupportedInput
+from vsr.core.errors import DecodeError, InputError, InputLimits, NotMedia, UnsupportedInput
 from vsr.core.frame import UNSPECIFIED, ColorSpec
 from vsr.core.media import MediaInfo, PacketIndex, VideoInfo
 from vsr.io import scan as scanning
@@ -60,16 +60,19 @@ def probe(
         InputMissing, NotMedia, UnsupportedInput, InputLimits, DecodeError: see `core/errors.py`.
     """
     path = Path(path)
-    if not path.exists() and sequences.is_pattern(path):
-        return sequences.describe_pattern(path, rate=rate, max_pixels=max_pixels)
-    if path.is_dir():
-        return sequences.describe_folder(path, rate=rate, max_pixels=max_pixels)
-    check_regular(path)
-    if sequences.is_image(path):
-        return sequences.describe_image(path, rate=rate, max_pixels=max_pixels)
-    check_tables(path)
-    with open_input(path, max_pixels=max_pixels) as container:
-        return _describe(path, container, max_pixels, scan)
+    try:
+        if not path.exists() and sequences.is_pattern(path):
+            return sequences.describe_pattern(path, rate=rate, max_pixels=max_pixels)
+        if path.is_dir():
+            return sequences.describe_folder(path, rate=rate, max_pixels=max_pixels)
+        check_regular(path)
+        if sequences.is_image(path):
+            return sequences.describe_image(path, rate=rate, max_pixels=max_pixels)
+        check_tables(path)
+        with open_input(path, max_pixels=max_pixels) as container:
+            return _describe(path, container, max_pixels, scan)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _describe(path: Path, container: InputContainer, max_pixels: int, scan: bool) -> MediaInfo:

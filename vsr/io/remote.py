@@ -168,7 +168,8 @@ def fetch(url: str, folder: Path) -> Path:
         if not _has(entry, here, found):
             _make_room(folder, found.size)
             _download(system, path, found, here)
-            _note(entry, found)
+            with atomic.staged(entry / "origin.json", overwrite=True) as part:
+                part.write_text(json.dumps(asdict(found)), encoding="utf-8")
     return here
 
 
@@ -321,11 +322,6 @@ def _download(system: AbstractFileSystem, path: str, found: Origin, here: Path) 
             )
 
 
-def _note(entry: Path, found: Origin) -> None:
-    with atomic.staged(entry / "origin.json", overwrite=True) as part:
-        part.write_text(json.dumps(asdict(found)), encoding="utf-8")
-
-
 def _make_room(folder: Path, size: int) -> None:
     """Throw out fetched files, longest unused first, until `size` more bytes leave some of the disk free."""
     spare = int(shutil.disk_usage(folder).total * SPARE_SHARE)
@@ -362,9 +358,15 @@ def _upload(path: Path, url: str) -> None:
                 system.mv(target, final)
         except BaseException:
             if not is_store:
-                with suppress(Exception):  # the first error is the one to tell
-                    system.rm_file(target)
+                _drop(system, target)
             raise
+
+
+def _drop(system: AbstractFileSystem, target: str) -> None:
+    try:
+        system.rm_file(target)
+    except Exception as error:  # the one that brought us here is the one to tell
+        log.warning("%s is left behind: %s", target, error)
 
 
 def _compare(system: AbstractFileSystem, target: str, path: Path, url: str) -> None:

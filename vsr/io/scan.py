@@ -24,6 +24,7 @@ class Scan:
     shown: list[tuple[int | None, int]] = field(default_factory=list)  # (pts, duration), in decoding order
     keyframes: list[int] = field(default_factory=list)
     falls: list[int] = field(default_factory=list)  # places in `shown` where keyframes' times go back
+    latest: int | None = None  # pts shown so far
     before_keyframe: int = 0
     has_keyframe: bool = False
     bytes: int = 0
@@ -58,7 +59,7 @@ def note(scan: Scan, packet: Packet[VideoStream]) -> None:
     if packet.is_keyframe:
         scan.has_keyframe = True
         if pts is not None:
-            if scan.keyframes and pts < scan.keyframes[-1]:
+            if scan.keyframes and pts <= scan.keyframes[-1] and scan.latest is not None and pts < scan.latest:
                 scan.falls.append(len(scan.shown))
             scan.keyframes.append(pts)
     if packet.is_discard:
@@ -66,6 +67,8 @@ def note(scan: Scan, packet: Packet[VideoStream]) -> None:
     scan.before_keyframe += not scan.has_keyframe
     scan.without_pts += packet.pts is None
     scan.shown.append((pts, packet.duration or 0))
+    if pts is not None:
+        scan.latest = pts if scan.latest is None else max(scan.latest, pts)
 
 
 def index(

@@ -29,15 +29,25 @@ def estimate(job: Job) -> float:
     Raises:
         VsrError: the sample fails, as the job would.
     """
+    start, each = pace(job)
+    return start + each * sum(chunk.frames for chunk in job.chunks)
+
+
+def pace(job: Job) -> tuple[float, float]:
+    """Give the seconds that the start takes, which a run of many jobs has once, and those of each frame.
+
+    Raises:
+        VsrError: the sample fails, as the job would.
+    """
     sample = _sample(job)
-    frames, timed = sum(chunk.frames for chunk in job.chunks), sample.chunks[0].frames
     here = Here()
     try:
-        # The first run pays for opening the model and warming up, as the job will once; the second is the steady rate.
+        # The first run pays for opening the model and warming up; the second is the steady rate.
         first, second = (_timed(here, sample) for _ in range(2))
     finally:
         here.close()
-    return first + second * (frames - timed) / timed
+    devices = len(job.compute.devices) if job.compute.device != "cpu" else 1  # several on the CPU share its cores
+    return first - second, second / sample.chunks[0].frames / max(1, devices)
 
 
 def _timed(here: Here, sample: Job) -> float:

@@ -37,7 +37,7 @@ class Pace:
     def expect(self, key: Hashable, weight: float, *, resumed: float = 0.0) -> None:
         """Say what a file weighs, anew when it is better known; `resumed`: what earlier runs made of it."""
         share = self._shares.setdefault(key, _Share(weight))
-        share.whole, share.resumed, share.is_over = weight, resumed, False
+        share.whole, share.resumed, share.made, share.is_over = weight, resumed, 0.0, False
 
     def made(self, key: Hashable, weight: float) -> None:
         """Say how much of a file this run has made by now."""

@@ -46,11 +46,7 @@ def plan(source: Path, destination: Path | Destination | None, resolved: Resolve
         InputError, ModelError, DeviceError, UsageError, OutputError: see `core/errors.py`.
     """
     settings = resolved.settings
-    if settings.run.strict and settings.run.decoder == "ffmpeg":
-        raise UsageError(
-            "--strict needs to know which frames were concealed, and the ffmpeg program does not tell",
-            hint="Leave out --decoder ffmpeg.",
-        )
+    _refuse_unknowable(settings)
     info = probe(source, rate=_rate(settings.run.rate), max_pixels=settings.run.max_pixels)
     span = time_span(info, settings.run.start, settings.run.end)
     choice, size = _model(info, settings)
@@ -91,13 +87,18 @@ def plan(source: Path, destination: Path | Destination | None, resolved: Resolve
         trace=trace,
         warnings=warnings,
     )
-    refuse_impossible(job)
-    report(Planned(source=str(info.path), destination=str(where.path), frames=_frames(job), description=_line(job)))
-    for remark in chunking.remarks(info, chunks):
-        report(Noted(message=remark))
-    for warning in warnings:
-        report(Warned(message=warning))
+    job = dataclasses.replace(job, warnings=(*warnings, *refuse_impossible(job)))
+    _announce(job, report)
     return _identified(job, earlier, report)
+
+
+def _announce(job: Job, report: Report) -> None:
+    source, destination = str(job.source.path), str(job.destination.path)
+    report(Planned(source=source, destination=destination, frames=_frames(job), description=_line(job)))
+    for remark in chunking.remarks(job.source, job.chunks):
+        report(Noted(message=remark))
+    for warning in job.warnings:
+        report(Warned(message=warning))
 
 
 def _identified(job: Job, earlier: Record | None, report: Report) -> Job:
@@ -109,6 +110,14 @@ def _identified(job: Job, earlier: Record | None, report: Report) -> Job:
         track = recorded_track(earlier) if earlier is not None and is_known else ()
         track = track or tuple(diffusion.measured_track(job, report))
     return dataclasses.replace(job, track=track, fingerprint=fingerprint(known, track))
+
+
+def _refuse_unknowable(settings: Settings) -> None:
+    if settings.run.strict and settings.run.decoder == "ffmpeg":
+        raise UsageError(
+            "--strict needs to know which frames were concealed, and the ffmpeg program does not tell",
+            hint="Leave out --decoder ffmpeg.",
+        )
 
 
 def _rate(text: str | None) -> Fraction | None:

@@ -33,7 +33,7 @@ TAIL_FRAMES = 25
 SHARE = 40  # one frame in as many, at most: the rehearsal costs a fortieth of the encoder's time
 # Between head and tail a few frames stand at true times: mov and mp4 count steps, and how much later than 16 frames
 # before it a frame is shown, in 32 bits; AVI fills gaps up.
-_GAP_S, _GAP_TICKS, _GAP_FRAMES = 600, 1 << 27, 20_000
+GAP_S, _GAP_TICKS, _GAP_FRAMES = 600, 1 << 27, 20_000
 SAMPLED_JOB = 1000  # frames: below it the job itself tells soon enough
 QUICK_S = 5.0
 
@@ -156,10 +156,15 @@ def _times(job: Job) -> tuple[list[int], list[int]]:
 def _chosen(pts: Sequence[int], tick: Fraction) -> list[int]:
     """Give the places in `pts` of the frames that are rehearsed, rising."""
     most = min(TAIL_FRAMES, max(HEAD_FRAMES, len(pts) // SHARE))
-    tail = [place for place in range(max(0, len(pts) - most), len(pts)) if (pts[-1] - pts[place]) * tick < TAIL_S]
-    gap = min(int(_GAP_S / tick), _GAP_TICKS)
-    if (pts[-1] - pts[0]) * SHARE > gap * len(pts):
-        return tail  # the ticks are so fine that too many frames would be needed in between
+    tail = [
+        place
+        for place in range(max(0, len(pts) - most), len(pts))
+        if (pts[-1] - pts[place]) * tick < TAIL_S or place >= len(pts) - HEAD_FRAMES
+    ]
+    sparse = (pts[-1] - pts[0]) * SHARE // len(pts)
+    if sparse > _GAP_TICKS:
+        return tail  # the ticks are so fine that too many frames would be needed before it
+    gap = min(max(int(GAP_S / tick), sparse), _GAP_TICKS)
     chosen = list(range(min(HEAD_FRAMES, len(pts))))
     for place in range(chosen[-1] + 1, tail[0]):
         if pts[place + 1] - pts[chosen[-1]] > gap or place + 1 - chosen[-1] > _GAP_FRAMES:

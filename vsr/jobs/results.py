@@ -60,12 +60,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One line. name: the destination's path below the folder. reason: why it was passed over, or failed.
+    """One line. destination: its path below the folder. reason: why it was passed over, or failed.
 
     model, model_scale, model_digest: what the planner chose. bytes: of the result. at: ISO 8601.
     """
 
-    name: str
+    destination: str
     status: Status
     source: Source
     asked: Asked
@@ -160,14 +160,14 @@ class Results:
     def _note(self, result: Result) -> None:
         match result.status:
             case "done":
-                self.made[result.name] = result
-                self.begun.pop(result.name, None)
-                self.passed.pop(result.name, None)
+                self.made[result.destination] = result
+                self.begun.pop(result.destination, None)
+                self.passed.pop(result.destination, None)
             case "begun":
-                self.begun[result.name] = result
-                self.passed.pop(result.name, None)
+                self.begun[result.destination] = result
+                self.passed.pop(result.destination, None)
             case "passed":
-                self.passed[result.name] = result
+                self.passed[result.destination] = result
 
     def _forget(self) -> None:
         self._read = 0
@@ -188,7 +188,7 @@ def _write(file: int, line: bytes, size: int) -> None:
 def _plain(result: Result) -> dict[str, Json]:
     """Give what a line says: what is known, the destination first."""
     data = dataclasses.asdict(result)
-    kept = ("name", "status", "source", "asked", "at")
+    kept = ("destination", "status", "source", "asked", "at")
     return {name: value for name, value in data.items() if name in kept or value}
 
 
@@ -199,7 +199,7 @@ def _parsed(line: bytes) -> Result | None:
         data["source"] = Source(**data["source"])
         data["asked"] = Asked(**data["asked"])
         result = Result(**data)
-        is_sound = result.status in _STATUSES and isinstance(result.name, str) and result.source.size >= 0
+        is_sound = result.status in _STATUSES and isinstance(result.destination, str) and result.source.size >= 0
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     return result if is_sound else None

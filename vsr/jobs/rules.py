@@ -61,7 +61,7 @@ class Traits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """Conditions that must all hold (any of several values of one), and what then: `skip` with a reason, or settings."""
+    """Conditions that must all hold (of several values of one, any), and what then: settings, or `skip` with why."""
 
     name: str
     when: Mapping[str, tuple[Value, ...]]
@@ -120,15 +120,15 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
     return tuple(_rule(item, f"{path}, rule {number}") for number, item in enumerate(listed, 1))
 
 
-def usual_rules(skip_height: int | None = None) -> tuple[Rule, ...]:
-    """Give the rules that hold where the user has none against them; `skip_height`: passed over from there on."""
-    rules = [
-        Rule(name="interlaced", when={"is_interlaced": (True,)}, skip="interlaced: deinterlace it first"),
-    ]
-    if skip_height is not None:
-        said = f"already {skip_height} lines high or more"
-        rules.append(Rule(name="already large", when={"height": (f">= {skip_height}",)}, skip=said))
-    return tuple(rules)
+def usual_rules() -> tuple[Rule, ...]:
+    """Give the rules that hold unless the user says they shall not."""
+    return (Rule(name="interlaced", when={"is_interlaced": (True,)}, skip="interlaced: deinterlace it first"),)
+
+
+def large_rule(height: int) -> tuple[Rule, ...]:
+    """Give the rule that passes over what has so many lines already."""
+    said = f"already {height} lines high or more"
+    return (Rule(name="already large", when={"height": (f">= {height}",)}, skip=said),)
 
 
 def judge(traits: Traits, rules: Sequence[Rule], resolved: Resolved) -> Verdict:

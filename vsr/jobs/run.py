@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,11 +19,13 @@ from vsr.core.job import Job
 from vsr.core.presets import find, resolve
 from vsr.core.stop import Stop
 from vsr.engines.device import cores
+from vsr.io.atomic import translate
 from vsr.jobs.executors.base import Executor, Failed, Finished, Task, Working
 from vsr.jobs.executors.opening import executor_for
 from vsr.jobs.plan import plan
+from vsr.jobs.preflight import in_words, refuse_endless
 from vsr.jobs.publish import publish
-from vsr.jobs.rehearsal import rehearse
+from vsr.jobs.rehearsal import forecast_seconds, rehearse
 from vsr.jobs.watch import Watch
 from vsr.jobs.work import Work, is_published
 from vsr.pipeline.lanes import merge_loads
@@ -90,11 +93,12 @@ def run_each(
     The next job is taken from `jobs` (which may plan it only then) when a worker is free and the chunks of the one
     before are all given out. An error that `jobs` itself raises ends everything.
     """
-    shift = _Shift(jobs=jobs, report=report, stop=stop or Stop(), command=command)
+    shift = _Shift(jobs=jobs, report=report, stop=stop or Stop(), command=command, is_here=executor.is_here)
     try:
-        for outcome in executor.run(shift.tasks(), shift.tick):
-            shift.take(outcome)
-            yield from shift.ended()
+        with closing(executor.run(shift.tasks(), shift.tick)) as outcomes:  # workers end before the lock is released
+            for outcome in outcomes:
+                shift.take(outcome)
+                yield from shift.ended()
         yield from shift.ended()
         yield from shift.interrupted()
     finally:
@@ -103,13 +107,16 @@ def run_each(
 
 @dataclass(slots=True, kw_only=True)
 class _Open:
-    """A job that is being worked on. given: every task was handed out, or none will be any more."""
+    """A job that is being worked on."""
 
     work: Work
     watch: Watch
     began: float
     cpu: float
     waiting: int  # chunks that are not done
+    first: float = 0.0  # when the first task was given out, and the last outcome came
+    last: float = 0.0
+    elsewhere_s: float = 0.0  # CPU seconds of other processes
     error: VsrError | None = None
     warnings: list[str] = field(default_factory=list)
 
@@ -122,6 +129,7 @@ class _Shift:
     report: Report
     stop: Stop
     command: str
+    is_here: bool
     _open: dict[int, _Open] = field(default_factory=dict)
     _out: dict[int, int] = field(default_factory=dict)  # tasks of a job that are in somebody's hands
     _ended: list[Ended] = field(default_factory=list)
@@ -139,6 +147,7 @@ class _Shift:
                 if self.stop.asked or opened.error is not None:
                     break
                 self._out[id(job)] = self._out.get(id(job), 0) + 1
+                opened.first = opened.first or time.perf_counter()
                 yield task
             self._settle(opened)
 
@@ -151,11 +160,13 @@ class _Shift:
         """Journal a finished chunk, or note why its job cannot end well."""
         opened = self._open[id(outcome.task.job)]
         self._out[id(outcome.task.job)] -= 1
+        opened.last = time.perf_counter()
+        opened.watch.finished(outcome)
         try:
             if isinstance(outcome, Failed):
                 raise outcome.error
             opened.work.record(outcome.result)
-            opened.watch.finished(outcome)
+            opened.elsewhere_s += 0.0 if self.is_here else outcome.result.cpu_s
             opened.waiting -= 1
         except VsrError as error:
             opened.error = opened.error or error
@@ -200,11 +211,27 @@ class _Shift:
         self._open[id(job)] = opened
         try:
             if waiting and not work.results:
-                opened.warnings += rehearse(job, work.parts)
-        except VsrError as error:
-            self._leave(opened, Ended(job=job, error=error))
+                for warning in self._before(job, work):
+                    self.report(Warned(message=warning))
+                    opened.warnings.append(warning)
+        except (VsrError, OSError) as error:
+            self._leave(opened, Ended(job=job, error=_ours(error, job)))
             return None
         return opened
+
+    def _before(self, job: Job, work: Work) -> Iterator[str]:
+        """Look whether a long job can end well, before it is begun; yield what to warn of.
+
+        Raises:
+            MuxError, EncodeError, DiskFull, JobError: it cannot.
+        """
+        yield from rehearse(job, work.parts)
+        if job.settings.run.cluster is not None:
+            return  # how fast that is, this machine cannot tell
+        seconds = forecast_seconds(job, work.parts, workers=max(1, len(job.compute.devices)))
+        if seconds is not None:
+            self.report(Noted(message=f"this will take {in_words(seconds)}"))
+            yield from refuse_endless(job, seconds)
 
     def _settle(self, opened: _Open) -> None:
         """End a job of which nothing is in anybody's hands and nothing will be given out."""
@@ -218,20 +245,21 @@ class _Shift:
         elif not opened.waiting:
             try:
                 ended = Ended(job=job, summary=self._finish(opened))
-            except VsrError as error:
-                error.add_note("what is done is kept: the same command goes on from there")
-                ended = Ended(job=job, error=error)
+            except (VsrError, OSError) as error:
+                failed = _ours(error, job)
+                failed.add_note("what is done is kept: the same command goes on from there")
+                ended = Ended(job=job, error=failed)
             self._leave(opened, ended)
 
     def _finish(self, opened: _Open) -> Summary:
         work, job = opened.work, opened.work.job
         frames, said = (work.done_frames, ()) if is_published(job.destination) else publish(work)
         results = [work.results[chunk.index] for chunk in job.chunks]
-        new = [*opened.warnings, *(warning for result in results for warning in result.warnings), *said]
-        for warning in new:
+        known = (*job.warnings, *work.warnings, *opened.warnings)
+        late = (*(warning for result in results for warning in result.warnings), *said)
+        for warning in (new := [text for text in dict.fromkeys(late) if text not in known]):
             self.report(Warned(message=warning))
-        wall, cpu = time.perf_counter() - opened.began, _cpu_seconds() - opened.cpu
-        summary = _summary(work, (*job.warnings, *work.warnings, *new), wall, cpu, frames)
+        summary = _summary(opened, (*known, *new), frames)
         work.discard()
         self.report(summary)
         return summary
@@ -242,20 +270,26 @@ class _Shift:
         self._ended.append(ended)
 
 
-def _summary(work: Work, warnings: tuple[str, ...], wall_s: float, cpu_s: float, frames: int) -> Summary:
+def _ours(error: VsrError | OSError, job: Job) -> VsrError:
+    """Give what the disk says while the job's own files are handled, in our words."""
+    return error if isinstance(error, VsrError) else translate(error, job.destination.path)
+
+
+def _summary(opened: _Open, warnings: tuple[str, ...], frames: int) -> Summary:
+    work = opened.work
     job, results = work.job, work.results.values()
     stages = merge_loads(load for result in results for load in result.stages)
-    inferring = sum(result.wall_s for result in results)
+    made, inferring = work.done_frames - work.resumed_frames, opened.last - opened.first
     path = job.destination.path
     return Summary(
         source=str(job.source.path),
         destination=str(path),
         frames_in=work.done_frames,
         frames_out=frames,
-        wall_s=wall_s,
-        cpu_s=cpu_s,
+        wall_s=time.perf_counter() - opened.began,
+        cpu_s=_cpu_seconds() - opened.cpu + opened.elsewhere_s,
         cores=cores(),
-        fps=frames / inferring if inferring > 0 else 0.0,
+        fps=made / inferring if inferring > 0 else 0.0,
         bottleneck=max(stages, key=lambda load: load.busy).name if stages else "",
         stages=stages,
         width=job.output.width,

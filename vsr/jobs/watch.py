@@ -6,7 +6,7 @@ import time
 from collections import deque
 
 from vsr.core.events import Progress, Report, StageLoad, WorkerLoad
-from vsr.jobs.executors.base import Failed, Finished, Outcome, Task, Working
+from vsr.jobs.executors.base import Finished, Outcome, Task, Working
 from vsr.pipeline.lanes import merge_loads
 
 SETTLED_FRAMES = 3  # before it, the rate measures the start more than the work
@@ -25,64 +25,68 @@ class Watch:
         self._report = report
         self._done = done  # frames of finished chunks
         self._in_hand: dict[Task, int] = {}
-        self._stages: dict[str, tuple[StageLoad, ...]] = {}
-        self._began = time.monotonic()
-        self._all = _Rate(self._began)
-        self._each: dict[str, _Rate] = {}
+        self._workers: dict[str, _WorkerRate] = {}
 
     def tick(self, working: Working) -> None:
         """Count what a worker has in hand."""
-        self._stages[working.worker] = working.stages
-        self._count(working.worker, working.done - self._in_hand.get(working.task, 0), working.done)
+        self._count(working.worker, working.task, working.done).stages = working.stages
         self._in_hand[working.task] = working.done
         self._tell()
 
     def finished(self, outcome: Outcome) -> None:
         """Count a task that is over. What a failed one had made counts as not done."""
-        seen = self._in_hand.pop(outcome.task, 0)
-        match outcome:
-            case Finished(result=result, worker=worker):
-                self._done += result.frames
-                if result.frames != seen:
-                    self._count(worker, result.frames - seen, result.frames)
-                    self._tell()
-            case Failed():
-                pass
+        if isinstance(outcome, Finished):
+            frames, seen = outcome.result.frames, self._in_hand.get(outcome.task)
+            self._count(outcome.worker, outcome.task, frames)
+            self._in_hand.pop(outcome.task, None)
+            self._done += frames
+            if frames != seen:
+                self._tell()
+        else:
+            self._in_hand.pop(outcome.task, None)
 
-    def _count(self, worker: str, more: int, whole: int) -> None:
-        """Add frames to the rates; a task that another worker began anew has fewer than before: all of them are new."""
-        now, made = time.monotonic(), more if more >= 0 else whole
-        self._all.add(now, made)
-        self._each.setdefault(worker, _Rate(self._began)).add(now, made)
+    def _count(self, worker: str, task: Task, done: int) -> _WorkerRate:
+        more = done - self._in_hand.get(task, 0)
+        rate = self._workers.setdefault(worker, _WorkerRate())
+        # A task that another worker began anew has fewer than before: all of them are new.
+        rate.add(time.monotonic(), more if more >= 0 else done)
+        return rate
 
     def _tell(self) -> None:
         now = time.monotonic()
-        done, fps = self._done + sum(self._in_hand.values()), self._all.fps(now)
-        settled = self._all.made >= SETTLED_FRAMES and fps > 0
+        done, made = self._done + sum(self._in_hand.values()), sum(rate.made for rate in self._workers.values())
+        fps = sum(rate.fps(now) for rate in self._workers.values())
+        heard = {name: rate for name, rate in self._workers.items() if now - rate.heard <= RATE_WINDOW_S}
         self._report(
             Progress(
                 done=done,
                 total=self.total,
                 fps=fps,
-                eta_s=(self.total - done) / fps if settled else None,
-                stages=merge_loads(load for stages in self._stages.values() for load in stages),
+                eta_s=(self.total - done) / fps if made >= SETTLED_FRAMES and fps > 0 else None,
+                stages=merge_loads(load for rate in heard.values() for load in rate.stages),
                 workers=tuple(
-                    WorkerLoad(worker=name, done=rate.made, fps=rate.fps(now)) for name, rate in self._each.items()
+                    WorkerLoad(worker=name, done=rate.made, fps=rate.fps(now)) for name, rate in heard.items()
                 ),
             )
         )
 
 
-class _Rate:
-    """Frames a second over the last RATE_WINDOW_S, or over as long as it took to make the last few."""
+class _WorkerRate:
+    """One worker's frames, and how many a second over the last RATE_WINDOW_S, or since the last few were made.
 
-    def __init__(self, began: float) -> None:
+    The clock starts at its first word: before that it started up, and opened the model.
+    """
+
+    def __init__(self) -> None:
         self.made = 0
-        self._seen = deque([(began, 0)])  # when the count changed, and to what
+        self.heard = 0.0
+        self.stages: tuple[StageLoad, ...] = ()
+        self._seen: deque[tuple[float, int]] = deque()  # when the count changed, and to what
 
     def add(self, now: float, frames: int) -> None:
-        if frames:
-            self.made += frames
+        self.heard = now
+        self.made += frames
+        if frames or not self._seen:
             self._seen.append((now, self.made))
 
     def fps(self, now: float) -> float:

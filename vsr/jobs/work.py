@@ -21,7 +21,7 @@ from vsr.io import atomic
 from vsr.io.lock import locked, remove_locked
 from vsr.io.probe import probe
 from vsr.jobs.executors.base import Task
-from vsr.jobs.facts import Facts, content, differences, facts, sampled
+from vsr.jobs.facts import Facts, content, differences, facts, fingerprint, sampled
 from vsr.jobs.journal import JOURNAL, LOCK, SUFFIX, Journal, Record, replay
 from vsr.jobs.records import begun_record, chunk_record, chunk_result, device_kind
 from vsr.pipeline.chunk import digest_of, segment_name
@@ -86,12 +86,16 @@ class Work:
         atomic.check_writable(self.job.destination.path)
         with self._stack as stack:
             stack.enter_context(locked(self.folder / LOCK))
-            is_new = begun(self.job.destination) is None
+            is_new = self.job.settings.run.restart or begun(self.job.destination) is None
             try:
                 self._open()
-            except BaseException:
+            except BaseException as error:
+                if self._journal is not None:
+                    self._journal.close()
                 if is_new:
                     self._remove_folder()
+                if isinstance(error, OSError):
+                    raise atomic.translate(error, self.folder) from error
                 raise
             self._stack = stack.pop_all()
         return self
@@ -112,9 +116,16 @@ class Work:
 
     @property
     def parts(self) -> Path:
-        """Give a folder on the destination's device for what is not whole yet; what is left in it goes."""
+        """Give a folder on the destination's device for what is not whole yet; what is left in it goes.
+
+        Raises:
+            DiskFull, OutputError: it cannot be made.
+        """
         folder = self.folder / PARTS
-        folder.mkdir(mode=0o700, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise atomic.translate(error, folder) from error
         return folder
 
     def pending(self) -> tuple[Task, ...]:
@@ -127,7 +138,9 @@ class Work:
         Raises:
             ChunkFailed: the segment is not what the worker wrote.
             OutputError: the journal cannot be written; the chunk is then not done.
+            ChangedSinceStart: it may have been made from another source than the job was planned for.
         """
+        self.check_source()
         path = self.folder / segment_name(self.job, self._chunk(result.index))
         if not _is_whole(path, result.digest):
             raise ChunkFailed(f"segment {path} is not what was written into it", hint="Check the disk and the network.")
@@ -154,8 +167,8 @@ class Work:
         Raises:
             ChangedSinceStart: it is another one now.
         """
-        source = self.job.source
-        if _stamps(self.job) == self._stamp:
+        source, stamp = self.job.source, _stamps(self.job)
+        if stamp == self._stamp:
             return
         is_same = content(source) == self._facts["the source's content"]
         if is_same and source.kind == "video":
@@ -164,27 +177,33 @@ class Work:
             raise ChangedSinceStart(
                 f"{source.path} has changed since the job began", hint="Run again with --restart to begin anew."
             )
+        self._stamp = stamp
 
     def discard(self) -> None:
         """Remove the folder, its work being done; the journal last, which tells whose the result is."""
-        for entry in self.folder.iterdir():
-            if entry.name not in (JOURNAL, LOCK):
-                _remove(entry)
+        with suppress(OSError):  # what is in the way is told of below
+            for entry in self.folder.iterdir():
+                if entry.name not in (JOURNAL, LOCK):
+                    _remove(entry)
         self._remove_folder()
 
     def _remove_folder(self) -> None:
         """Once: as soon as the lock file is gone, a folder of the same name is somebody else's."""
         self._is_gone = True
-        with suppress(OutputError):  # what stays is named by `vsr jobs`
+        try:
             remove_locked(self.folder / LOCK)
+        except OutputError as error:
+            self._warn(f"{error.message}; nothing in it is needed any more")
 
     def _open(self) -> None:
         """Read the journal, hold it against the job, keep what is whole; begin a new one where there is none."""
         self._facts = facts(self.job)
+        if fingerprint(self._facts, self.job.track) != self.job.fingerprint:
+            raise ChangedSinceStart(f"{self.job.source.path} has changed while it was looked at", hint="Run again.")
         path = self.folder / JOURNAL
-        record = begun(self.job.destination)
-        if record is None or self.job.settings.run.restart:
-            path.unlink(missing_ok=True)
+        record = None if self.job.settings.run.restart else begun(self.job.destination)
+        if record is None:
+            _remove(path)
         else:
             self._compare(record)
         self._journal = Journal(path)

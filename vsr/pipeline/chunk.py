@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from vsr.color.convert import to_frame
-from vsr.core.errors import ChunkFailed, DecodeError
+from vsr.core.errors import ChunkFailed, DecodeError, OutputError
 from vsr.core.events import StageLoad
 from vsr.core.frame import Frame, Picture, pixel_format
 from vsr.core.job import Chunk, ChunkResult, Job
@@ -71,10 +73,7 @@ def run_chunk(job: Job, chunk: Chunk, path: Path, engine: Engine, tick: Tick = l
     """
     began, cpu = time.perf_counter(), time.process_time()
     sys.setswitchinterval(1e-3)  # the default 5 ms lets one busy Python thread starve the others
-    threads = 1 if job.compute.device == "cpu" else min(8, job.output.threads)
-    run = job.settings.run
-    decoder = open_source(job.source, decoder=run.decoder, threads=threads, max_pixels=run.max_pixels)
-    source = _Counted(source=decoder, span=chunk.span)
+    source = _Counted(source=_decoder(job), span=chunk.span)
     sink = _open_sink(job, path)
     restorer = open_restorer(job, engine)
     tally = DecodeTally()
@@ -98,11 +97,12 @@ def run_chunk(job: Job, chunk: Chunk, path: Path, engine: Engine, tick: Tick = l
             raise DecodeError(f"no frame of {job.source.path} could be decoded: {tally.first_error or 'it is empty'}")
         written = sink.close() if encoded else _empty(job, path)
         warnings = _account(job, chunk, tally, restorer, source.frames_in, encoded, written)
+        digest = _proof(path)
     except BaseException:
         sink.abort()
         shutil.rmtree(path, ignore_errors=True)
-        if path.is_file():
-            path.unlink()
+        with suppress(OSError):  # the first error is on its way
+            path.unlink(missing_ok=True)
         raise
     finally:
         restorer.close()
@@ -113,7 +113,7 @@ def run_chunk(job: Job, chunk: Chunk, path: Path, engine: Engine, tick: Tick = l
         frames=written.frames,
         pts=written.pts,
         durations=written.durations,
-        digest=digest_of(path),
+        digest=digest,
         wall_s=time.perf_counter() - began,
         cpu_s=time.process_time() - cpu,
         stages=loads,
@@ -251,6 +251,12 @@ def _empty(job: Job, path: Path) -> Written:
     return Written(path=path, frames=0, pts=(), durations=(), bytes=0)
 
 
+def _decoder(job: Job) -> Source:
+    run = job.settings.run
+    threads = 1 if job.compute.device == "cpu" else min(8, job.output.threads)
+    return open_source(job.source, decoder=run.decoder, threads=threads, max_pixels=run.max_pixels)
+
+
 def _account(
     job: Job,
     chunk: Chunk,
@@ -284,10 +290,18 @@ def _account(
     if said and job.settings.run.strict:
         raise DecodeError("; ".join(said), hint="Leave out --strict to go on with what can be decoded.")
     if restorer.tally.widened:
-        said.append(f"{len(restorer.tally.widened)} frames were run again in float32")
+        black = f" ({len(restorer.tally.blackened)} were black)" if restorer.tally.blackened else ""
+        said.append(f"{len(restorer.tally.widened)} frames were run again in float32{black}")
     if restorer.tally.shrunk:
         said.append(f"memory ran out: {', '.join(restorer.tally.shrunk)}")
     return tuple(said)
+
+
+def _proof(path: Path) -> str:
+    try:
+        return digest_of(path)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be read again: {os.strerror(error.errno or 0)}") from error
 
 
 def digest_of(path: Path) -> str:

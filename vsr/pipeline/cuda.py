@@ -21,7 +21,7 @@ from vsr.color.convert import decode_planes, encode_planes, plane_tensor
 from vsr.core.frame import Frame, Picture, PixelFormat, pixel_format
 from vsr.core.job import Chunk, Job
 from vsr.io.base import DecodeTally, Source
-from vsr.pipeline.infer import Restorer
+from vsr.pipeline.infer import Restorer, is_plausible
 from vsr.pipeline.lanes import Feed, Lanes
 from vsr.pipeline.pictures import frames
 from vsr.temporal.window import Window, windows
@@ -43,7 +43,7 @@ class _Flight:
 
     group: list[Window[Picture]]
     planes: list[tuple[Tensor, ...]]
-    finite: Tensor
+    sound: Tensor
     landed: torch.cuda.Event
 
 
@@ -92,7 +92,7 @@ class DeviceLane:
         self._output: PixelFormat = pixel_format(job.output.pixel_format)
         self._up, self._compute, self._down = (_stream(self._device) for _ in range(3))
         self._flights: deque[_Flight] = deque()
-        restorer.check_finite = False  # checking would wait for the device: the flag comes down with the planes
+        restorer.check = False  # checking would wait for the device: the flag comes down with the planes
 
     def run(self, decoded: Iterable[_Pinned]) -> Iterator[list[Frame]]:
         """Yield restored frames in order, a group at a time, IN_FLIGHT groups behind what is submitted."""
@@ -137,16 +137,16 @@ class DeviceLane:
     def _submit(self, group: list[Window[Picture]]) -> _Flight:
         with torch.cuda.stream(self._compute), torch.inference_mode():
             pictures = self._restorer.restore(group)
-            finite = torch.stack([torch.isfinite(picture.data.sum()) for picture in pictures])
+            sound = torch.cat([is_plausible(p.data[None], [window]) for p, window in zip(pictures, group, strict=True)])
             planes = [self._encode(picture) for picture in pictures]
             computed = self._compute.record_event()
         with torch.cuda.stream(self._down):
             self._down.wait_event(computed)
             home = [tuple(self._bring(plane) for plane in of_one) for of_one in planes]
-            flag = self._bring(finite)
+            flag = self._bring(sound)
             landed = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # waiting for it sleeps
             landed.record(self._down)
-        return _Flight(group=group, planes=home, finite=flag, landed=landed)
+        return _Flight(group=group, planes=home, sound=flag, landed=landed)
 
     def _encode(self, picture: Picture) -> tuple[Tensor, ...]:
         return encode_planes(
@@ -169,7 +169,7 @@ class DeviceLane:
     def _land(self, flight: _Flight) -> Iterator[Frame]:
         flight.landed.synchronize()
         planes = flight.planes
-        if not bool(flight.finite.all()):
+        if not bool(flight.sound.all()):
             planes = self._again(flight)
         for window, of_one in zip(flight.group, planes, strict=True):
             center = window.center
@@ -185,13 +185,13 @@ class DeviceLane:
             )
 
     def _again(self, flight: _Flight) -> list[tuple[Tensor, ...]]:
-        """Run a group again with the check, which widens what is not finite; rare, so it may wait."""
+        """Run a group again with the check, which widens what cannot be right; rare, so it may wait."""
         with torch.cuda.stream(self._compute), torch.inference_mode():
-            self._restorer.check_finite = True
+            self._restorer.check = True
             try:
                 pictures = self._restorer.restore(flight.group)
             finally:
-                self._restorer.check_finite = False
+                self._restorer.check = False
             planes = [tuple(plane.cpu() for plane in self._encode(picture)) for picture in pictures]
         self._compute.synchronize()
         return planes

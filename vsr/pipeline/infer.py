@@ -29,6 +29,8 @@ from vsr.temporal.window import Window
 log = logging.getLogger(__name__)
 
 SMALLEST_TILE = 32  # input pixels a side; below it the halo costs more than the tile
+BLACK = 1 / 255  # every sample below it: nothing that an 8-bit picture shows
+LIT = 4 / 255  # mean above it: a picture that shows something
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,6 +38,7 @@ class InferTally:
     """What the runner had to do beyond running; lists, because appending is safe from several lanes."""
 
     widened: list[int] = field(default_factory=list)  # frames run again in float32
+    blackened: list[int] = field(default_factory=list)  # those of them that came out black, and are not
     shrunk: list[str] = field(default_factory=list)  # what was made smaller for want of memory
 
 
@@ -56,7 +59,7 @@ class Restorer:
     track: tuple[tuple[int, int, int], ...] = ()
     open_exact: Callable[[], Engine] | None = None
     kernel: Kernel = LANCZOS
-    check_finite: bool = True
+    check: bool = True  # what comes out; else the caller looks at `is_plausible` and asks again
     tally: InferTally = field(default_factory=InferTally)
     _exact: list[Engine] = field(default_factory=list)  # two lanes may open one at the same time
     _most: int | None = None  # windows in one call, once memory has run out
@@ -67,14 +70,14 @@ class Restorer:
 
         Raises:
             OutOfMemory: even one window in the smallest tiles does not fit.
-            ChunkFailed: the network gives no finite numbers even in float32.
+            ChunkFailed: the network gives no finite numbers, or black for what is not, even in float32.
         """
         with memory_errors(f"{len(windows)} windows of pictures"):
             return self._restore(windows)
 
     def _restore(self, windows: Sequence[Window[Picture]]) -> list[Picture]:
         result = self._shrinking(windows)
-        if self.check_finite and not bool(torch.isfinite(result.sum())):
+        if self.check and not bool(is_plausible(result, windows).all()):
             result = self._again(windows, result)
         if result.shape[-2:] != (self.height, self.width):
             result = resize(result, self.height, self.width, self.kernel)
@@ -147,24 +150,28 @@ class Restorer:
         self.tally.shrunk.append(what)
 
     def _again(self, windows: Sequence[Window[Picture]], result: Tensor) -> Tensor:
-        """Replace the windows that are not finite by float32 runs of them."""
+        """Replace the windows that cannot be right by float32 runs of them."""
         kept = result.clone()
         for at, window in enumerate(windows):
-            if bool(torch.isfinite(result[at]).all()):
+            if bool(is_plausible(result[at : at + 1], [window])):
                 continue
+            fault = "black" if bool(torch.isfinite(result[at]).all()) else "not finite"
             if not self._exact and self.open_exact is not None:
                 self._exact.append(self.open_exact())
             engine = self._exact[0] if self._exact else self.engine
             frame = window.center.index
-            widened = self._padded(engine, self._batch([window]), self.tile)[0]
-            if not bool(torch.isfinite(widened).all()):
+            widened = self._padded(engine, self._batch([window]), self.tile)
+            if not bool(is_plausible(widened, [window])):
+                gives = "black" if fault == "black" else "no finite numbers"
                 raise ChunkFailed(
-                    f"the model {self.engine.card.id} gives no finite numbers for frame {frame}, even in float32",
+                    f"the model {self.engine.card.id} gives {gives} for frame {frame}, even in float32",
                     hint="The weights may be damaged: try another model.",
                 )
-            log.warning("frame %d: not finite, run again in float32", frame)
+            log.warning("frame %d: %s, run again in float32", frame, fault)
             self.tally.widened.append(frame)
-            kept[at] = widened
+            if fault == "black":
+                self.tally.blackened.append(frame)
+            kept[at] = widened[0]
         return kept
 
     def _padded(self, engine: Engine, batch: Batch, tile: int | None) -> Tensor:
@@ -187,6 +194,22 @@ class Restorer:
         """Close the float32 engine if one was opened. The main engine belongs to whoever opened it."""
         while self._exact:
             self._exact.pop().close()
+
+
+def is_plausible(result: Tensor, windows: Sequence[Window[Picture]]) -> Tensor:
+    """Give (B,) booleans: the restored (B, C, sH, sW) is finite, and not black where its centre is not.
+
+    One sum a picture tells most: the samples of a picture that shows something add up to more than a black one's.
+    """
+    means = result.mean(dim=(1, 2, 3))
+    finite = torch.isfinite(means)
+    dark = finite & (means.abs() < BLACK)
+    if result.device.type == "cpu" and not bool(dark.any()):
+        return finite
+    largest = torch.maximum(result.amax(dim=(1, 2, 3)), -result.amin(dim=(1, 2, 3)))
+    black = dark & (largest < BLACK)
+    lit = torch.stack([window.center.data.mean() > LIT for window in windows])
+    return finite & ~(black & lit)
 
 
 def _aligned(window: Window[Picture], scale: int) -> Tensor:

@@ -311,7 +311,6 @@ def claims_on(what: str) -> dict[str, bytes]:
     """Give the files that make a careless player open `what`, by the name of the trick."""
     named = what.encode()
     scheme = b"" if b"://" in named else b"file:"
-    alias = bombs.full_box(b"url ", named + b"\0")
     return {
         "concat": b"ffconcat version 1.0\nfile '" + named + b"'\n",
         "hls": b"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n" + named + b"\n#EXT-X-ENDLIST\n",
@@ -324,7 +323,8 @@ def claims_on(what: str) -> dict[str, bytes]:
         "ffmetadata": b";FFMETADATA1\ntitle=x\n[STREAM]\nfile=" + named + b"\n",
         "sdp": b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 33\na=" + named,
         "asx": b'<asx version="3.0"><entry><ref href="' + scheme + named + b'"/></entry></asx>',
-        "mov": bombs.mp4(samples=3, sample_bytes=100, reference=alias),
+        "mov": bombs.mp4(samples=3, sample_bytes=100, reference=bombs.full_box(b"url ", named + b"\0")),
+        "mov-alias": bombs.mp4(samples=3, sample_bytes=100, reference=bombs.alias(named[-60:])),
         "svg": b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><image href="' + named + b'"/></svg>',
     }  # fmt: skip
 
@@ -358,13 +358,13 @@ def test_a_file_that_names_a_url_reaches_no_network(trick: str, server: socket.s
     assert was_called(server)  # it would have been seen
 
 
-@pytest.mark.parametrize("trick", ["concat", "hls"])
+@pytest.mark.parametrize("trick", ["concat", "hls", "mov-alias"])
 def test_the_tricks_are_true_ones(trick: str, secret: tuple[Path, Watch], tmp_path: Path) -> None:
-    """The control: FFmpeg without our lists follows them."""
+    """The control: FFmpeg without our lists follows them (a reference in a MOV when it is told to)."""
     path, watch = secret
-    film = bombs.write(tmp_path / "film.m3u8", claims_on(path.name)[trick])
+    film = bombs.write(tmp_path / ("film.mov" if trick == "mov-alias" else "film.m3u8"), claims_on(path.name)[trick])
 
-    with av.open(str(film)) as container:
+    with av.open(str(film), options={"enable_drefs": "1"}) as container:
         assert container.streams.video
 
     assert watch.was_opened()

@@ -425,3 +425,61 @@ def test_a_full_disk_is_told_apart(uneven: Path, tmp_path: Path) -> None:
     (tmp_path / "out.mkv").symlink_to("/dev/full")
     with pytest.raises(DiskFull, match=r"out\.mkv"):
         joined(tmp_path, uneven, [0, 40, 80], [0, 40, 80])
+
+
+def _two_segments(folder: Path, codec: str, *changed: tuple[str, str]) -> tuple[MediaInfo, OutputSpec, list[Path]]:
+    """Write segments of 5 and 4 frames; the second one's encoder has other options."""
+    info = probe(make_clip(folder / "in.mp4", frames=9))
+    spec = make_spec(info, codec)
+    first = make_segments(folder, spec, info.packets.pts, [5])
+    (folder / "b").mkdir()
+    other = replace(spec, options=tuple({**dict(spec.options), **dict(changed)}.items()))
+    return info, spec, first + make_segments(folder / "b", other, info.packets.pts[5:], [4])
+
+
+def _joined(info: MediaInfo, spec: OutputSpec, segments: Sequence[Path], pts: Sequence[int]) -> Muxed:
+    target = info.path.with_name("out.mkv")
+    durations = [1] * len(pts)
+    return join(segments, target, source=info, spec=spec, container="mkv", streams=(), pts=pts, durations=durations)
+
+
+@pytest.mark.parametrize(
+    ("codec", "option"),
+    [("h264", ("x264-params", "ref=6")), ("hevc", ("x265-params", "log-level=none:bframes=0:ref=1"))],
+)
+def test_segments_of_encoders_that_disagree_are_not_put_under_one_header(
+    codec: str, option: tuple[str, str], tmp_path: Path
+) -> None:
+    info, spec, segments = _two_segments(tmp_path, codec, option)
+
+    with pytest.raises(MuxError, match=r"b/000000\.nut has another header"):
+        _joined(info, spec, segments, info.packets.pts)
+    assert not (tmp_path / "out.mkv").exists()
+
+
+def test_what_an_encoder_says_of_itself_is_no_difference(tmp_path: Path) -> None:
+    # x265 writes its settings, and the CPU it runs on, beside the parameter sets.
+    info, spec, segments = _two_segments(tmp_path, "hevc", ("crf", "30"))
+
+    assert _joined(info, spec, segments, info.packets.pts).frames == 9
+
+
+def test_two_segments_of_the_same_frames_are_refused(tmp_path: Path) -> None:
+    info, spec, segments = _two_segments(tmp_path, "h264")
+    pts = info.packets.pts
+
+    with pytest.raises(MuxError, match="do not rise"):
+        _joined(info, spec, [*segments, segments[1]], [*pts, *pts[5:]])
+
+
+def test_an_empty_segment_holds_no_frames(tmp_path: Path) -> None:
+    info, spec, segments = _two_segments(tmp_path, "h264")
+    empty = tmp_path / "empty.nut"
+    empty.touch()
+
+    assert _joined(info, spec, [empty, segments[0], empty, segments[1], empty], info.packets.pts).frames == 9
+    assert numbers_of(tmp_path / "out.mkv") == [0, 1, 2, 3, 4, 0, 1, 2, 3]
+    with pytest.raises(MuxError, match="2 segments hold no frame"):
+        _joined(info, spec, [empty, empty], ())
+    with pytest.raises(MuxError, match=r"gone\.nut cannot be read: No such file"):
+        _joined(info, spec, [segments[0], tmp_path / "gone.nut"], info.packets.pts)

@@ -6,12 +6,14 @@ from fractions import Fraction
 from itertools import pairwise
 
 import pytest
+from av.packet import Packet
+from av.video.stream import VideoStream
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vsr.core.media import PacketIndex
 from vsr.io.base import DecodeTally
-from vsr.io.scan import Scan, index
+from vsr.io.scan import Scan, index, note
 from vsr.io.timing import Clock
 
 MS = Fraction(1, 1000)
@@ -106,3 +108,39 @@ def test_whatever_comes_times_rise_and_no_frame_is_lost(decoded: list[int | None
 
     assert len(times) == len(decoded)
     assert all(a[1] < b[1] and a[0] < b[0] for a, b in pairwise(times))
+
+
+def _noted(*shown: tuple[int | None, bool]) -> Scan:
+    """Give what a scan notes of packets of 40 ms, in decoding order, each with its pts and whether it is marked."""
+    scan = Scan()
+    for pts, is_keyframe in shown:
+        packet: Packet[VideoStream] = Packet(b"x")
+        packet.pts, packet.dts, packet.duration, packet.is_keyframe = pts, pts, 40, is_keyframe
+        note(scan, packet)
+    return scan
+
+
+def test_times_that_begin_anew_are_moved_as_the_clock_moves_them() -> None:
+    found = _index(_noted((0, True), (80, False), (40, False), (0, True), (40, False), (500, False)))
+
+    assert found.pts == (0, 40, 80, 81, 82, 500)
+    assert found.durations[:-1] == (40, 40, 1, 1, 418)
+    assert _times(found, [(0, 0), (40, 0), (80, 0), (0, 0), (40, 0), (500, 0)])[0] == [
+        (place, pts, duration) for place, (pts, duration) in enumerate(zip(found.pts, found.durations, strict=True))
+    ]
+
+
+def test_no_keyframe_is_named_by_a_pts_that_tells_two_places() -> None:
+    # With B-frames around an open group, and one pts twice: these do not begin anew.
+    assert _index(_noted((0, True), (120, True), (40, False), (80, False), (120, True))).keyframes == (0, 120)
+    assert _index(_noted((0, True), (120, True), (40, True))).keyframes == ()
+
+
+def test_where_packets_lack_times_or_marks_there_are_no_keyframes() -> None:
+    scan = _noted((0, True), (40, False), (80, True), (120, False))
+    marked = index(scan, time_base=MS, rate=None, is_reordered=False, has_durations=False, has_marks=False)
+
+    assert _index(scan).keyframes == (0, 80)
+    assert marked.keyframes == () and marked.pts == (0, 40, 80, 120)
+    scan.without_pts = 1
+    assert _index(scan).keyframes == ()

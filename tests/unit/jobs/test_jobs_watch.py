@@ -93,7 +93,7 @@ def test_what_a_chunk_made_after_its_last_tick_is_told_when_it_is_finished(clock
     clock[0] += 1.0
     watch.finished(finished(only))
     assert [progress.done for progress in seen] == [4, 10]
-    assert seen[-1].fps == pytest.approx(5)
+    assert seen[-1].fps == pytest.approx(6)
 
 
 def test_resumed_frames_count_as_done_and_not_in_the_rate(clock):
@@ -133,10 +133,11 @@ def test_a_chunk_begun_anew_counts_once_and_its_worker_is_not_slowed(clock):
     watch.tick(working(again, 6, "cpu #1"))
     clock[0] += 1.0
     watch.tick(working(again, 2, "cpu #2"))
+    clock[0] += 1.0
     watch.finished(finished(again, "cpu #2"))
     assert [progress.done for progress in seen] == [6, 2, 10]
     assert {load.worker: load.done for load in seen[-1].workers} == {"cpu #1": 6, "cpu #2": 10}
-    assert all(progress.fps > 0 for progress in seen)
+    assert seen[-1].fps == pytest.approx(8)
 
 
 def test_a_failed_chunk_is_not_done(clock):
@@ -162,6 +163,39 @@ def test_slow_frames_still_give_a_rate_and_a_stall_shows(clock):
     clock[0] += 400.0
     watch.tick(working(whole, 10))
     assert seen[-1].fps < 1 / 100
+
+
+def test_starting_up_is_not_held_against_the_rate(clock):
+    """A minute for the model, then a second worker that joins late."""
+    watch, seen = watched(1000)
+    first, second = task(0, 500), task(1, 500)
+    clock[0] += 60.0
+    for done in range(0, 51, 5):
+        watch.tick(working(first, done, "a"))
+        clock[0] += 0.5
+    for done in range(0, 51, 5):
+        watch.tick(working(second, done, "b"))
+        watch.tick(working(first, 55 + done, "a"))
+        clock[0] += 0.5
+    assert [progress.fps for progress in seen[5:]] == pytest.approx([10] * 6 + [10] * 2 + [20] * 20, rel=0.1)
+    assert seen[-1].eta_s == pytest.approx((1000 - 155) / 20, rel=0.05)
+
+
+def test_a_worker_that_is_gone_is_told_no_more_and_slows_no_rate_for_long(clock):
+    watch, seen = watched(10_000)
+    gone, stays = task(0, 5000), task(1, 5000)
+    for done in range(101):
+        watch.tick(working(gone, done, "a", busy_s=0.1))
+        watch.tick(working(stays, done, "b", busy_s=0.9))
+        clock[0] += 1.0
+    assert seen[-1].fps == pytest.approx(2, rel=0.05)
+    assert seen[-1].stages[0].busy == pytest.approx(0.5)
+    for done in range(101, 142):
+        watch.tick(working(stays, done, "b", busy_s=0.9))
+        clock[0] += 1.0
+    assert seen[-1].fps == pytest.approx(1, rel=0.1)
+    assert [load.worker for load in seen[-1].workers] == ["b"]
+    assert seen[-1].stages[0].busy == pytest.approx(0.9)
 
 
 def test_the_rate_follows_the_last_seconds(clock):

@@ -7,7 +7,7 @@ finished: that is how a job is stopped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -64,7 +64,12 @@ class Executor(Protocol):
         """How many tasks are in hand at a time."""
         ...
 
-    def run(self, tasks: Iterator[Task], tick: Tick) -> Iterator[Outcome]:
+    @property
+    def is_here(self) -> bool:
+        """Whether the chunks are done in this process: their CPU time is then its own."""
+        ...
+
+    def run(self, tasks: Iterator[Task], tick: Tick) -> Generator[Outcome]:
         """Yield one outcome for every task that was taken, as it gets done; `tick` is called in the caller's thread.
 
         A task is taken from `tasks` when a worker is free for it, not before. An error of ours that a chunk meets is

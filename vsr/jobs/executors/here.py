@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from vsr.jobs.executors.base import Outcome, Task, Tick
 from vsr.jobs.executors.worker import Worker
@@ -18,7 +18,11 @@ class Here:
     def workers(self) -> int:
         return 1
 
-    def run(self, tasks: Iterator[Task], tick: Tick) -> Iterator[Outcome]:
+    @property
+    def is_here(self) -> bool:
+        return True
+
+    def run(self, tasks: Iterator[Task], tick: Tick) -> Generator[Outcome]:
         for task in tasks:
             yield self._worker.do(task, tick)
 

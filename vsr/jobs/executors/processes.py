@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, resource_tracker
@@ -67,7 +67,11 @@ class Processes:
     def workers(self) -> int:
         return len(self._seats)
 
-    def run(self, tasks: Iterator[Task], tick: Tick) -> Iterator[Outcome]:
+    @property
+    def is_here(self) -> bool:
+        return False
+
+    def run(self, tasks: Iterator[Task], tick: Tick) -> Generator[Outcome]:
         queue = _Queue(tasks)
         try:
             while self._hand_out(queue):

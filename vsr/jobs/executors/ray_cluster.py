@@ -11,8 +11,10 @@ import dataclasses
 import os
 import secrets
 import signal
+import socket
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol, cast
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 POLL_S = 0.25  # how often progress is asked for, and a stop noticed
 TELL_S = 1.0  # how often a node tells its progress
+REACH_S = 5.0  # for a cluster to take a connection: Ray itself tries for many minutes
 END_S = 5.0  # for tasks that are stopped to be gone
 
 
@@ -84,7 +87,7 @@ class RayCluster:
             raise ValueError(f"gpus_per_task must lie in (0, 1], got {gpus_per_task}")
         self._gpus_per_task = gpus_per_task
         self._shared = shared
-        self._ray = _imported()
+        self._ray = _imported(is_ours=address is None)
         self._is_ours = _connect(self._ray, address)
         self._call = self._ray.remote(max_retries=0, max_calls=0)(_on_node)
         self._board: _Board | None = None
@@ -102,7 +105,11 @@ class RayCluster:
         ]
         return max(1, sum(rooms))
 
-    def run(self, tasks: Iterator[Task], tick: Tick) -> Iterator[Outcome]:
+    @property
+    def is_here(self) -> bool:
+        return False
+
+    def run(self, tasks: Iterator[Task], tick: Tick) -> Generator[Outcome]:
         """As `Executor.run`. One task more than there is room for is in hand, an eighth more on large clusters: a
         machine that gets done takes the next while its answer is on the way.
         """
@@ -311,10 +318,13 @@ def _error(answer: node.Answer) -> VsrError:
     return answer.error
 
 
-def _imported() -> ModuleType:
-    """Import ray, which then reports nothing to anybody."""
+def _imported(*, is_ours: bool) -> ModuleType:
+    """Import ray, which then reports nothing to anybody; a cluster that is to be started here lets nobody else in."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it warns of a change to come
+    if is_ours and "ray" not in sys.modules:  # Ray listens on every interface, and runs whatever it is sent
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     try:
         import ray
         import ray.util.scheduling_strategies
@@ -329,20 +339,41 @@ def _connect(ray: ModuleType, address: str | None) -> bool:
         return False
     if address is not None and "://" in address:
         raise UsageError(f"--address {address} is not HOST:PORT", hint="Run this on a machine of the cluster.")
+    if address is not None and address != "auto":
+        _reach(address)
     quiet = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": False}
     with _signals_kept():
         try:
             if address is None:
-                ray.init(address="local", num_cpus=cores(), _node_ip_address="127.0.0.1", **quiet)
+                ray.init(address="local", num_cpus=cores(), **quiet)
             else:
                 ray.init(address=address, **quiet)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            said = str(error).strip().partition("\n")[0]
-            raise JobError(
-                f"the Ray cluster {address or 'of this machine'} cannot be reached: {said}",
-                hint="Start Ray here with `ray start --address=HOST:PORT` (the first machine: `ray start --head`).",
-            ) from error
+            raise _unreachable(address, error) from error
     return True
+
+
+def _reach(address: str) -> None:
+    """See that somebody takes connections at `HOST:PORT`.
+
+    Raises:
+        UsageError: it is no address. JobError: nobody does.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise UsageError(f"--address {address} is not HOST:PORT")
+    try:
+        socket.create_connection((host, int(port)), REACH_S).close()
+    except (OSError, OverflowError) as error:
+        raise _unreachable(address, error) from error
+
+
+def _unreachable(address: str | None, error: Exception) -> JobError:
+    said = str(error).strip().partition("\n")[0]
+    return JobError(
+        f"the Ray cluster {address or 'of this machine'} cannot be reached: {said}",
+        hint="Start Ray here with `ray start --address=HOST:PORT` (the first machine: `ray start --head`).",
+    )
 
 
 @contextmanager

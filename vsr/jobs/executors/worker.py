@@ -62,6 +62,10 @@ class Worker:
 
         try:
             result = run_chunk(job, task.chunk, task.path, self._engine_for(job), told)
+            if result.frames < task.chunk.frames:
+                # Damage gives the same again; what could not be read for a moment is there the second time.
+                discard(task)
+                result = run_chunk(job, task.chunk, task.path, self._engine_for(job), told)
         except Exception as error:
             discard(task)
             if escaped:

@@ -1,0 +1,166 @@
+"""What a folder run would do, how long it would take and how large its results would be; nothing is written.
+
+Of each kind of files (model, sizes) one is planned and its first frames run; the others are reckoned from it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from vsr.core.errors import VsrError
+from vsr.core.job import Destination
+from vsr.core.settings import Resolved
+from vsr.io.atomic import free_bytes
+from vsr.jobs.describe import pace
+from vsr.jobs.folder_run import FolderRun, Wish
+from vsr.jobs.naming import Entry, refuse_clashes
+from vsr.jobs.plan import plan
+from vsr.jobs.preflight import forecast_bytes
+from vsr.jobs.rules import Traits
+
+TIMED_KINDS = 8  # so many are run; the time of the others goes by their pixels
+Action = Literal["make", "go on", "done", "skip", "refuse"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilePlan:
+    """One file. seconds, bytes: forecasts of what is to be made, else 0. settings: what rules set, by name."""
+
+    source: Path
+    destination: Path
+    action: Action
+    reason: str = ""
+    width: int = 0
+    height: int = 0
+    frames: int = 0
+    seconds: float = 0.0
+    bytes: int = 0
+    settings: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderPlan:
+    """All files, and their sums. free_bytes: where the results would go."""
+
+    files: tuple[FilePlan, ...]
+    others: int
+    seconds: float
+    bytes: int
+    free_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rate:
+    """What one file of a kind showed."""
+
+    start_s: float
+    seconds_a_frame: float
+    pixels: int
+    bytes_a_byte: float  # of the result, for one of the source
+
+
+class _Rates:
+    """Rates of kinds of files, each measured when it is first met."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[object, ...], _Rate] = {}
+
+    def of(self, entry: Entry, traits: Traits, resolved: Resolved) -> _Rate:
+        """Give the rate of a file's kind.
+
+        Raises:
+            VsrError: it cannot be planned, or its first frames cannot be done.
+        """
+        key = (resolved.settings.engine, resolved.settings.temporal, traits.kind, traits.width, traits.height)
+        if key not in self.known:
+            if len(self.known) >= TIMED_KINDS:
+                return min(self.known.values(), key=lambda rate: abs(rate.pixels - traits.width * traits.height))
+            self.known[key] = _measured(entry, resolved)
+        return self.known[key]
+
+
+def plan_folder(wish: Wish, resolved: Resolved) -> FolderPlan:
+    """Tell what a folder run would do.
+
+    Raises:
+        VsrError: the run itself would not begin.
+    """
+    with FolderRun(wish, resolved, lambda event: None) as run:
+        listing = run.listing()
+        made = run.named(listing.files)
+        refuse_clashes(made)
+        rates = _Rates()
+        files = tuple(_plans(run, made, rates))
+        start = max((rate.start_s for rate in rates.known.values()), default=0.0)
+        return FolderPlan(
+            files=files,
+            others=listing.others.total(),
+            seconds=start + sum(file.seconds for file in files),
+            bytes=sum(file.bytes for file in files),
+            free_bytes=free_bytes(wish.destination),
+        )
+
+
+def _plans(run: FolderRun, made: tuple[Entry, ...], rates: _Rates) -> Iterator[FilePlan]:
+    for entry in made:
+        ahead = FilePlan(source=entry.found.path, destination=entry.destination, action="make")
+        try:
+            yield _plan(run, entry, ahead, rates)
+        except VsrError as error:
+            yield replace(ahead, action="refuse", reason=error.message)
+
+
+def _plan(run: FolderRun, entry: Entry, ahead: FilePlan, rates: _Rates) -> FilePlan:
+    standing = run.looks.standing(entry, run.results)
+    if standing.state == "done":
+        return replace(ahead, action="done", reason=standing.reason)
+    if standing.state == "passed":
+        return replace(ahead, action="skip", reason=standing.reason)
+    verdict = run.looks.verdict(entry)
+    traits = run.looks.traits(entry.found)
+    known = replace(ahead, width=traits.width, height=traits.height, frames=traits.frames)
+    if verdict.skip:
+        return replace(known, action="skip", reason=verdict.skip)
+    if standing.state == "other" and not verdict.resolved.settings.run.overwrite:
+        return replace(known, action="refuse", reason=f"{entry.destination} exists: {standing.reason}")
+    rate = rates.of(entry, traits, verdict.resolved)
+    share = traits.width * traits.height / rate.pixels
+    ruled = _ruled(verdict.resolved)
+    return replace(
+        known,
+        reason=", ".join(f"{name} {value}" for name, value in ruled.items()),
+        seconds=rate.seconds_a_frame * traits.frames * share,
+        bytes=int(rate.bytes_a_byte * entry.found.size),
+        settings=tuple(ruled.items()),
+    )
+
+
+def _measured(entry: Entry, resolved: Resolved) -> _Rate:
+    """Plan a file as if its result went elsewhere, and run its first frames."""
+    run = replace(resolved.settings.run, force=True, overwrite=True, trace=None)
+    elsewhere = dataclasses.replace(resolved, settings=replace(resolved.settings, run=run))
+    with tempfile.TemporaryDirectory(prefix="vsr-plan-") as folder:
+        given = entry.given()
+        path = Path(folder) / f"result{entry.destination.suffix}"
+        where = replace(given, path=path) if isinstance(given, Destination) else path
+        job = plan(entry.found.path, where, elsewhere)
+        start, each = pace(job)
+    video = job.source.video
+    return _Rate(
+        start_s=max(0.0, start),
+        seconds_a_frame=each,
+        pixels=video.width * video.height,
+        bytes_a_byte=forecast_bytes(job) / max(1, entry.found.size),
+    )
+
+
+def _ruled(resolved: Resolved) -> Mapping[str, str]:
+    """Give the settings that rules made, by name."""
+    blocks = {item.name: getattr(resolved.settings, item.name) for item in dataclasses.fields(resolved.settings)}
+    values = {item.name: getattr(block, item.name) for block in blocks.values() for item in dataclasses.fields(block)}
+    return {name: str(values[name]) for name, origin in resolved.origins.items() if origin.startswith("rule ")}

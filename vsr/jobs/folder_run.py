@@ -1,0 +1,432 @@
+"""The state of a folder run: file after file is claimed, planned, run, noted; one that fails stops nobody.
+
+`looks` tells what stands at a destination and what is wished of a file, `claims` keeps other processes off it,
+`results` has a line for each, `tally` counts them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+
+from vsr.core.errors import (
+    ChangedSinceStart,
+    DeviceError,
+    DiskFull,
+    InputError,
+    InputMissing,
+    Interrupted,
+    JobError,
+    JobLocked,
+    ModelError,
+    OutOfMemory,
+    OutputExists,
+    UsageError,
+    VsrError,
+)
+from vsr.core.events import Event, FolderSummary, Noted, Report, Warned, Worked
+from vsr.core.job import Job
+from vsr.core.settings import Resolved
+from vsr.core.stop import Stop
+from vsr.engines import registry
+from vsr.io import atomic
+from vsr.jobs.claims import claimed
+from vsr.jobs.executors.base import Executor
+from vsr.jobs.executors.opening import executor_for
+from vsr.jobs.listing import Found, Listing, read_folder
+from vsr.jobs.looks import Looks
+from vsr.jobs.naming import TEMPLATE, Entry, Naming, entries
+from vsr.jobs.pace import Pace
+from vsr.jobs.plan import plan
+from vsr.jobs.results import Result, Results
+from vsr.jobs.rules import Rule, large_rule, usual_rules
+from vsr.jobs.run import Ended, run_each
+from vsr.jobs.standing import Standing, result_of
+from vsr.jobs.status import read as read_status
+from vsr.jobs.tally import Counted, Tally
+from vsr.jobs.work import work_folder
+
+log = logging.getLogger(__name__)
+
+_LASTING = (InputError, UsageError, ModelError, OutputExists, ChangedSinceStart)  # a second try ends as the first
+Settled = tuple[Entry, Standing]  # a file that needs no work, and why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a folder run is asked for; settings apart. retry: times that what failed is tried again, after the rest.
+
+    is_usual: the rules that everybody wants hold: interlaced videos are passed over, HDR keeps 10 bits.
+    """
+
+    source: Path
+    destination: Path
+    name: str = TEMPLATE
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    is_recursive: bool = True
+    rules: tuple[Rule, ...] = ()
+    skip_height: int | None = None
+    is_usual: bool = True
+    retry: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Open:
+    """A file in hand: its claim, and what is noted of it when it ends."""
+
+    entry: Entry
+    job: Job
+    line: Result
+    claim: ExitStack
+    began: float = field(default_factory=time.perf_counter)
+
+
+class FolderRun:
+    """`with FolderRun(...) as run:` keeps executor and claims, and gives them back. An executor given stays open."""
+
+    def __init__(
+        self,
+        wish: Wish,
+        resolved: Resolved,
+        report: Report,
+        executor: Executor | None = None,
+        *,
+        stop: Stop | None = None,
+        command: str = "",
+    ) -> None:
+        """Check what can be checked before any file is looked at.
+
+        Raises:
+            UsageError, ModelError: the template or the model is wrong.
+            OutputError: results.jsonl cannot be read.
+        """
+        engine = resolved.settings.engine
+        is_exact = engine.width is not None or engine.height is not None
+        choice = registry.choose(engine.model, None if is_exact else engine.scale, resolved.settings.temporal.frames)
+        scale = None if is_exact else float(engine.scale or choice.scale)
+        container = resolved.settings.encode.container
+        self.naming = Naming(template=wish.name, model=choice.card.family, scale=scale, container=container)
+        self.wish = wish
+        self.stop = stop or Stop()
+        self.results = Results(wish.destination)
+        names = {"source": str(wish.source), "destination": str(wish.destination), "results": str(self.results.path)}
+        self.tally = Tally(report, **names)
+        rules = (
+            *(usual_rules() if wish.is_usual else ()),
+            *(large_rule(wish.skip_height) if wish.skip_height is not None else ()),
+            *wish.rules,
+        )
+        self.looks = Looks(resolved, rules, scale=scale, keeps_deep=wish.is_usual)
+        self._resolved = resolved
+        self._report = report
+        self._executor = executor
+        self._is_ours = executor is None
+        self._command = command
+        self._open: dict[int, _Open] = {}
+        self._tries: Counter[str] = Counter()
+        self._met_locked: set[str] = set()
+        self._again: list[Entry] = []
+        self._halted: VsrError | None = None
+
+    def __enter__(self) -> FolderRun:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for opened in self._open.values():
+            opened.claim.close()
+        if self._is_ours and self._executor is not None:
+            self._executor.close()
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether something ended the whole run: the disk is full, the device is gone."""
+        return self._halted is not None
+
+    def listing(self) -> Listing:
+        """Read the source folder; what a folder run into this destination made is no source.
+
+        Raises:
+            InputError, UsageError: as `read_folder`.
+        """
+        wish = self.wish
+        listing = read_folder(
+            wish.source,
+            include=wish.include,
+            exclude=wish.exclude,
+            is_recursive=wish.is_recursive,
+            never=() if _is_same(wish.source, wish.destination) else (wish.destination,),
+        )
+        ours = {(wish.destination / name).absolute() for name in (*self.results.made, *self.results.begun)}
+        files = tuple(found for found in listing.files if found.path.absolute() not in ours)
+        return replace(listing, files=files)
+
+    def named(self, files: Sequence[Found]) -> tuple[Entry, ...]:
+        """Give each source its destination.
+
+        Raises:
+            UsageError: the template leads elsewhere.
+        """
+        return entries(files, self.wish.destination, self.naming)
+
+    def sorted(self, made: Sequence[Entry]) -> tuple[tuple[Entry, ...], tuple[Settled, ...]]:
+        """Give those that are to be made, or looked at more closely, and those that need no work."""
+        self.tally.total += len(made)
+        queue: list[Entry] = []
+        settled: list[Settled] = []
+        for entry in made:
+            try:
+                standing = self.looks.standing(entry, self.results)
+            except VsrError:
+                queue.append(entry)  # told when its turn comes
+                continue
+            if standing.state in ("done", "passed") and standing.found is None:
+                settled.append((entry, standing))
+            else:
+                queue.append(entry)
+        return tuple(queue), tuple(settled)
+
+    def is_readable(self, found: Found) -> None:
+        """Raise what speaks against a source's headers, if anything does."""
+        self.looks.traits(found)
+
+    def skip(self, settled: Sequence[Settled]) -> None:
+        """Tell of files that need no work."""
+        for entry, standing in settled:
+            self._settle(entry, standing)
+
+    def refuse(self, entry: Entry, error: VsrError) -> None:
+        """Tell that a file cannot be done."""
+        self.tally.total += 1
+        self.tally.end(entry, "failed", error=error)
+
+    def work(self, queue: Sequence[Entry]) -> None:
+        """Do every file of the queue; then look again at those that others had taken, and at those that failed."""
+        weights = self.looks.weights(queue, lambda: self.stop.asked)
+        self.tally.pace = Pace()
+        for name, weight in weights.items():
+            self.tally.pace.expect(name, weight)
+        while queue:
+            self._again = []
+            self._pass(queue)
+            queue = self._again
+
+    def over(self) -> FolderSummary:
+        """Report and give the sum.
+
+        Raises:
+            VsrError: what ended the whole run.
+        """
+        summary = self.tally.summary()
+        self._report(summary)
+        if self._halted is not None:
+            self._halted.add_note(f"{summary.done} files are done, {summary.left} are left: the same command goes on")
+            raise self._halted
+        return summary
+
+    def _pass(self, queue: Sequence[Entry]) -> None:
+        waiting = {entry.name: entry for entry in queue}
+        jobs = self._jobs(waiting)
+        first = next(jobs, None)
+        if first is not None:
+            self._executor = self._executor or executor_for(first)
+            hands = Counted(self._executor, self.tally)
+            every = itertools.chain([first], jobs)
+            for ended in run_each(every, hands, self._of_jobs, stop=self.stop, command=self._command):
+                self._end(ended)
+        for opened in list(self._open.values()):  # planned, and then somebody asked to stop
+            self._put_down(opened)
+            waiting[opened.entry.name] = opened.entry
+        if self.is_halted or self.stop.asked:
+            self._leave([*waiting.values(), *self._again])
+            self._again = []
+
+    def _jobs(self, waiting: dict[str, Entry]) -> Iterator[Job]:
+        """Plan file after file; those that cannot be planned are told of here."""
+        for name in list(waiting):
+            if self.is_halted or self.stop.asked:
+                return
+            entry = waiting.pop(name)
+            try:
+                job = self._begin(entry)
+            except VsrError as error:
+                self._fail(entry, error)
+                continue
+            except Exception as error:
+                log.debug("%s", entry.found.path, exc_info=error)
+                self._fail(entry, _unforeseen(entry, error))
+                continue
+            if job is not None:
+                yield job
+
+    def _begin(self, entry: Entry) -> Job | None:
+        """Claim a file, see whether it still is to be made, plan it, note that it is begun."""
+        entry = replace(entry, found=_as_it_is(entry.found))
+        with ExitStack() as claim:
+            entry.destination.parent.mkdir(parents=True, exist_ok=True)
+            claim.enter_context(claimed(self.wish.destination, entry.name))
+            self.results.refresh()
+            standing = self.looks.standing(entry, self.results)
+            if standing.found is not None:
+                self.results.append(standing.found)
+            if standing.state in ("done", "passed"):
+                self._settle(entry, standing)
+                return None
+            verdict = self.looks.verdict(entry)
+            line = result_of(entry, self.looks.digest, verdict.resolved.settings)
+            if verdict.skip:
+                self.results.append(replace(line, status="passed", reason=verdict.skip))
+                self.tally.end(entry, "skipped", verdict.skip)
+                return None
+            if standing.state == "other" and not verdict.resolved.settings.run.overwrite:
+                said = f"{entry.destination} exists: {standing.reason}"
+                raise OutputExists(said, hint="Add --overwrite to make it anew.")
+            job = plan(entry.found.path, entry.given(), verdict.resolved, report=_named(entry, self._report))
+            line = replace(
+                line,
+                model=job.model,
+                model_scale=job.model_scale,
+                model_digest=job.card.digest,
+                fingerprint=job.fingerprint,
+            )
+            self.results.append(line)
+            self.tally.begin(entry.name, job, resumed=_resumed(job))
+            self._open[id(job)] = _Open(entry=entry, job=job, line=line, claim=claim.pop_all())
+            return job
+
+    def _settle(self, entry: Entry, standing: Standing) -> None:
+        if standing.state == "passed":
+            self.tally.end(entry, "skipped", standing.reason)
+        elif entry.name in self._met_locked:
+            self.tally.end(entry, "taken", "done by another process")
+        else:
+            self.tally.end(entry, "earlier", standing.reason)
+
+    def _end(self, ended: Ended) -> None:
+        """Note what became of a job, then give up its claim."""
+        opened = self._open[id(ended.job)]
+        seconds, entry, summary = time.perf_counter() - opened.began, opened.entry, ended.summary
+        try:
+            if summary is not None:
+                self.tally.end(entry, "done", wall_s=seconds, summary=summary)
+                size, frames = summary.size_bytes, summary.frames_out
+                line = replace(opened.line, status="done", bytes=size, frames=frames, wall_s=round(seconds, 3))
+                self.results.append(line)
+            elif isinstance(ended.error, Interrupted):
+                self.tally.end(entry, "left", ended.error.message)
+            elif ended.error is not None:
+                self._fail(entry, ended.error, opened.line)
+        except VsrError as error:  # results.jsonl cannot be written
+            self._halted = self._halted or error
+        finally:
+            self._put_down(opened)
+
+    def _fail(self, entry: Entry, error: VsrError, line: Result | None = None) -> None:
+        """Take a failure: later again, or for good; some end the whole run. line: of a file that was begun."""
+        if isinstance(error, JobLocked):
+            self._meet_locked(entry, error)
+            return
+        is_device = isinstance(error, DeviceError) and not isinstance(error, OutOfMemory)
+        if is_device or (line is not None and isinstance(error, DiskFull)):
+            self._halted = self._halted or error
+        elif not isinstance(error, _LASTING) and self._tries[entry.name] < self.wish.retry:
+            self._tries[entry.name] += 1
+            self._again.append(entry)
+            self._report(Noted(message=f"{entry.found.name}: to be tried again: {error.message}"))
+            return
+        self.tally.end(entry, "failed", error=error)
+        try:
+            line = line or result_of(entry, self.looks.digest, self._resolved.settings)
+            self.results.append(replace(line, status="failed", reason=error.message))
+        except InputError:
+            log.info("%s cannot be read: no line of its failure", entry.found.path)
+        except VsrError as cannot:
+            self._halted = self._halted or cannot
+        _prune(entry.destination.parent, self.wish.destination)
+
+    def _meet_locked(self, entry: Entry, error: JobLocked) -> None:
+        """Put off what another process has; once: it may be at it for days."""
+        if entry.name not in self._met_locked:
+            self._met_locked.add(entry.name)
+            self._again.append(entry)
+        else:
+            self.tally.end(entry, "taken", error.message)
+
+    def _leave(self, left: Sequence[Entry]) -> None:
+        for entry in left:
+            if entry.name in self._met_locked:
+                self.tally.end(entry, "taken", "by another process")
+            else:
+                self.tally.end(entry, "left", "to be tried again" if self._tries[entry.name] else "not begun")
+
+    def _put_down(self, opened: _Open) -> None:
+        self._open.pop(id(opened.job), None)
+        self.tally.put_down(opened.job)
+        opened.claim.close()
+
+    def _of_jobs(self, event: Event) -> None:
+        """Hand on what jobs say that the folder does not say itself."""
+        if isinstance(event, Noted | Warned | Worked):
+            self._report(event)
+
+
+def _named(entry: Entry, report: Report) -> Report:
+    def told(event: Event) -> None:
+        if isinstance(event, Noted | Warned):
+            report(replace(event, message=f"{entry.found.name}: {event.message}"))
+        elif isinstance(event, Worked):
+            report(event)
+
+    return told
+
+
+def _as_it_is(found: Found) -> Found:
+    """Give a source as it is now: it may have waited for hours.
+
+    Raises:
+        InputMissing: it has gone.
+    """
+    try:
+        seen = found.path.stat()
+    except OSError as error:
+        raise InputMissing(f"{found.path} has gone: {error.strerror}") from error
+    return replace(found, size=seen.st_size, mtime_ns=seen.st_mtime_ns)
+
+
+def _resumed(job: Job) -> int:
+    """Give how many frames an earlier run has made, by the job's journal."""
+    folder = work_folder(job.destination)
+    return read_status(folder).frames_done if folder.is_dir() and not job.settings.run.restart else 0
+
+
+def _prune(folder: Path, root: Path) -> None:
+    """Remove folders that were made for a result and hold nothing."""
+    with suppress(OSError):
+        while folder != root and root in folder.parents:
+            folder.rmdir()
+            folder = folder.parent
+
+
+def _is_same(a: Path, b: Path) -> bool:
+    return a.exists() and b.exists() and a.samefile(b)
+
+
+def _unforeseen(entry: Entry, error: Exception) -> VsrError:
+    if isinstance(error, OSError):
+        return atomic.translate(error, entry.destination)
+    failed = JobError(
+        f"{entry.found.path}: {type(error).__name__}: {error}",
+        hint="This is a bug in vsr. Please report it with the lines above, the command and what `vsr doctor` prints.",
+    )
+    failed.add_note("".join(traceback.format_exception(error)).rstrip())
+    return failed

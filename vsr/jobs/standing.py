@@ -1,0 +1,153 @@
+"""What stands at a destination before a folder run begins with it: nothing, this very result, or something else.
+
+Held against results.jsonl: source, settings, model. Quick where nothing has changed: two stat calls a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+from vsr import __version__
+from vsr.core.job import Destination
+from vsr.core.settings import Resolved, Settings, fields
+from vsr.engines import registry
+from vsr.jobs.journal import Json
+from vsr.jobs.naming import Entry
+from vsr.jobs.results import Asked, Result, Results, source_of
+from vsr.jobs.rules import Rule
+from vsr.jobs.work import is_published, work_folder
+
+State = Literal["new", "done", "passed", "other"]
+_CLOCK_S = 0.05  # file systems tell time in ticks, and a little late
+# How the machine does it, not what comes of it.
+_NO_TRACE = {
+    "device", "batch", "tile", "workers", "chunk_frames", "cluster", "address", "max_pixels", "overwrite", "restart",
+    "force", "strict", "trace", "trace_frames",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """state: `new`: to be made; `done`; `passed`: a rule passes it over; `other`: what stands there is something else.
+
+    found: a line that is missing in results.jsonl: the run was ended between the result and its line.
+    """
+
+    state: State
+    reason: str = ""
+    found: Result | None = None
+
+
+class Judge:
+    """Tells what stands at destinations, for one wish: settings and rules of a folder run."""
+
+    def __init__(self, resolved: Resolved, rules: Sequence[Rule], *, keeps_deep: bool) -> None:
+        said = json.dumps([touching(resolved.settings), repr(rules), keeps_deep], sort_keys=True)
+        self.folder = hashlib.sha256(said.encode()).hexdigest()
+        self._models: dict[tuple[str | None, float | None, int | None], tuple[str, int, str]] = {}
+
+    def standing(self, entry: Entry, results: Results, settings: Callable[[], Settings]) -> Standing:
+        """Tell what stands at an entry's destination; `settings` gives the file's own, and is called if need be.
+
+        Raises:
+            InputError: the source cannot be read.
+        """
+        passed, made, begun = (known.get(entry.name) for known in (results.passed, results.made, results.begun))
+        if passed and passed.asked.folder == self.folder and passed.source.difference(entry.found) is None:
+            return Standing(state="passed", reason=passed.reason)
+        if entry.destination.is_dir():
+            return Standing(state="other", reason="it is a folder")
+        try:
+            there = entry.destination.stat()
+        except OSError:
+            return Standing(state="new")
+        recovered = None
+        if work_folder(_destination(entry)).exists():
+            if is_published(_destination(entry)):
+                return Standing(state="new")  # ended before it had tidied up: the run of it does the rest
+        elif begun and there.st_mtime_ns / 1e9 + _CLOCK_S >= _seconds(begun.at):
+            # Newer than its beginning, and nothing half-made beside it: only a whole result takes its name.
+            made = recovered = replace(begun, status="done", bytes=there.st_size)
+        changed = "nothing is known of what it was made from"
+        if made is not None:
+            changed = self._changed(entry, made, there.st_size, settings)
+        if made is None or changed:
+            return Standing(state="other", reason=changed)
+        reason = "" if made.version == __version__ else f"made by vsr {made.version}"
+        return Standing(state="done", reason=reason, found=recovered)
+
+    def _changed(self, entry: Entry, made: Result, size: int, settings: Callable[[], Settings]) -> str:
+        """Say in what the source, the wish or the result differs from what was noted; "" if in nothing."""
+        if made.bytes != size:
+            return f"it has changed since it was made ({size} bytes, was {made.bytes})"
+        if difference := made.source.difference(entry.found):
+            return f"made from another source: {difference}"
+        if made.asked.folder != self.folder and (told := differences(made.asked.settings, touching(settings()))):
+            return f"made with other settings: {'; '.join(told)}"
+        reference, scale, digest = self._model(made)
+        if (reference, scale) != (made.model, made.model_scale):
+            return f"made by another model: {made.model}, now {reference}"
+        return "" if digest == made.model_digest else f"made by another {reference}: its weights have changed"
+
+    def _model(self, made: Result) -> tuple[str, int, str]:
+        """Give reference, scale and digest of the model that would be taken; an exact size keeps what it was."""
+        asked = made.asked.settings
+        model, scale, frames = asked.get("model"), asked.get("scale"), asked.get("frames")
+        if "width" in asked or "height" in asked:
+            model, scale = made.model, made.model_scale
+        key = (
+            model if isinstance(model, str) else None,
+            float(scale) if isinstance(scale, int | float) else None,
+            frames if isinstance(frames, int) else None,
+        )
+        if key not in self._models:
+            choice = registry.choose(*key)
+            self._models[key] = choice.reference, choice.scale, choice.card.digest
+        return self._models[key]
+
+
+def touching(settings: Settings) -> dict[str, Json]:
+    """Give the settings that touch a pixel and are not left to their defaults."""
+    found: dict[str, Json] = {}
+    for item in fields():
+        value = getattr(getattr(settings, item.block), item.name)
+        if item.name not in _NO_TRACE and value != item.default:
+            found[item.name] = value
+    return found
+
+
+def differences(before: Mapping[str, Json], now: Mapping[str, Json]) -> list[str]:
+    """Name every setting that is not what it was: `scale: 4, was 2`."""
+    names = sorted(before.keys() | now.keys())
+    return [
+        f"{name}: {now.get(name, 'default')}, was {before.get(name, 'default')}"
+        for name in names
+        if before.get(name) != now.get(name)
+    ]
+
+
+def result_of(entry: Entry, folder: str, settings: Settings) -> Result:
+    """Give a line about an entry, as far as it is known before it is planned.
+
+    Raises:
+        InputError: the source cannot be read.
+    """
+    asked = Asked(folder=folder, settings=touching(settings))
+    return Result(destination=entry.name, status="begun", source=source_of(entry.found), asked=asked, version=__version__)
+
+
+def _destination(entry: Entry) -> Destination:
+    given = entry.given()
+    return given if isinstance(given, Destination) else Destination(path=given, kind="video", container="")
+
+
+def _seconds(at: str) -> float:
+    try:
+        return datetime.fromisoformat(at).timestamp()
+    except ValueError:
+        return float("inf")
