@@ -72,7 +72,7 @@ class PacketIndex:
 
     pts: of every packet that shows a frame, sorted, in the stream's time_base (repeated where the file repeats it).
     durations: how long each of them is shown, until the next one; the last as the file says, 0 if it says nothing.
-    keyframes: the pts of packets where decoding can begin, sorted.
+    keyframes: the pts of packets where decoding can begin, sorted; none where a pts does not tell one place.
     has_decoding_times: the file knows only when frames are decoded (AVI, raw streams): the n-th frame shown takes the
     n-th of `pts`; there are no keyframes then. digest: of all that the packets hold.
     """

@@ -21,6 +21,7 @@ Device = str  # "auto", "cpu", "cuda", "cuda:1"
 PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16"]
 Codec = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
 Decoder = Literal["pyav", "ffmpeg"]
+Deinterlace = Literal["off", "frame"]
 Cluster = Literal["ray"]
 EdgePolicy = Literal["clamp", "mirror", "center"]
 
@@ -106,6 +107,7 @@ class EncodeSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
     decoder: Decoder = option("pyav", "What decodes: PyAV, or the ffmpeg program.")
+    deinterlace: Deinterlace = option("off", "Merge the two fields of interlaced frames: one picture a frame.")
     start: str | None = option(None, "Begin here: seconds or [HH:]MM:SS[.mmm].", metavar="TIME")
     end: str | None = option(None, "End before this: seconds or [HH:]MM:SS[.mmm].", metavar="TIME")
     rate: str | None = option(None, "Frame rate of an image sequence (default: 25).", metavar="NUM[/DEN]")
@@ -119,7 +121,7 @@ class RunSettings:
         metavar="N,N,...",
     )
     chunk_frames: int | None = option(
-        None, "Frames in a chunk, the unit of work and of resume (default: by model).", low=1, high=1_000_000
+        None, "Most frames in a chunk, the unit of work and of resume (default: by model).", low=1, high=1_000_000
     )
     cluster: Cluster | None = option(None, "Run the chunks on a cluster of machines.")
     address: str | None = option(None, "Where the cluster is (default: started here).", metavar="HOST:PORT")

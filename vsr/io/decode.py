@@ -16,6 +16,7 @@ from vsr.core.errors import DecodeError, SettingsError
 from vsr.core.frame import Frame
 from vsr.core.media import MediaInfo, Span
 from vsr.io.base import DecodeTally, Source
+from vsr.io.deinterlace import deinterlaced
 from vsr.io.ffmpeg import FfmpegSource
 from vsr.io.formats import Unpacker
 from vsr.io.frames import Decoded, timed, to_frame
@@ -29,18 +30,28 @@ from vsr.io.timing import Clock
 log = logging.getLogger(__name__)
 
 
-def open_source(info: MediaInfo, *, decoder: str = "pyav", threads: int = 1, max_pixels: int = MAX_PIXELS) -> Source:
+def open_source(
+    info: MediaInfo,
+    *,
+    decoder: str = "pyav",
+    threads: int = 1,
+    max_pixels: int = MAX_PIXELS,
+    deinterlace: bool = False,
+) -> Source:
     """Give the Source for what `probe` described; nothing is opened before its frames are asked for.
 
-    max_pixels: the largest picture that is decoded, whatever the file becomes in its middle.
+    max_pixels: the largest picture that is decoded, whatever the file becomes in its middle. deinterlace: the fields of
+    each frame of a video are merged.
 
     Raises:
-        SettingsError: no such decoder.
+        SettingsError: no such decoder, or one that does not deinterlace.
     """
     if info.kind != "video":
         return ImageSource(info=info, max_pixels=max_pixels)
     if decoder == "pyav":
-        return PyavSource(info=info, threads=threads, max_pixels=max_pixels)
+        return PyavSource(info=info, threads=threads, max_pixels=max_pixels, deinterlace=deinterlace)
+    if deinterlace and decoder == "ffmpeg":
+        raise SettingsError("the ffmpeg program is not asked to deinterlace", hint="Use --decoder pyav.")
     if decoder == "ffmpeg":
         return FfmpegSource(info=info, threads=threads, max_pixels=max_pixels)
     raise SettingsError(f"there is no decoder {decoder!r}", hint="Decoders: pyav, ffmpeg.")
@@ -53,6 +64,7 @@ class PyavSource:
     info: MediaInfo
     threads: int = 1
     max_pixels: int = MAX_PIXELS
+    deinterlace: bool = False
 
     def frames(self, span: Span, *, seek: int | None = None, tally: DecodeTally | None = None) -> Iterator[Frame]:
         """Yield the frames whose pts lie in `span`; see `io.base.Source`.
@@ -76,7 +88,8 @@ class PyavSource:
         # A file without times of showing tells a frame's place by counting from the start alone.
         start = None if self.info.packets.has_decoding_times else seek
         with contextlib.closing(self._decoded(start, counted)) as decoded:
-            for timing, frame in timed(decoded, clock):
+            shown = timed(decoded, clock)
+            for timing, frame in deinterlaced(shown) if self.deinterlace else shown:
                 if span.stop is not None and timing.pts >= span.stop:
                     break
                 if timing.pts in span:

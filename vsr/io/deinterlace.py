@@ -50,9 +50,7 @@ def deinterlaced(frames: Iterator[tuple[Timing, av.VideoFrame]]) -> Iterator[tup
 
 def _graph(frame: av.VideoFrame) -> Graph:
     graph = Graph()
-    source = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1)
-    )
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1))
     merge = graph.add(*_FILTER)
     sink = graph.add("buffersink")
     source.link_to(merge)

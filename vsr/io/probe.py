@@ -191,8 +191,6 @@ def _video(
     name, lost = travel_format(coded)
     warnings = [f"{coded}: {lost}"] if lost else []
     is_interlaced = frame is not None and frame.interlaced_frame
-    if is_interlaced:
-        warnings.append("interlaced: both fields of a frame are taken as one picture")
     rotation, is_mirrored = _rotation(frame)
     if is_mirrored:
         warnings.append("the display matrix mirrors the picture: players of the result will not")

@@ -22,7 +22,6 @@ from vsr.core.media import OutputSpec
 from vsr.core.presets import resolve
 from vsr.engines.device import use_threads
 from vsr.io.base import DecodeTally
-from vsr.io.decode import open_source
 from vsr.io.encode import PyavSink
 from vsr.jobs.plan import plan
 from vsr.jobs.run import run
@@ -123,7 +122,7 @@ def synthetic(path: Path, *, width: int, height: int, frames: int) -> Path:
 def _alone(job: Job, folder: Path) -> tuple[StageCost, ...]:
     """Time each stage by itself, in this thread, on the first frames."""
     chunk = dataclasses.replace(job.chunks[0], frames=min(ALONE_FRAMES, job.chunks[0].frames))
-    source = open_source(job.source, decoder=job.settings.run.decoder)
+    source = stages.decoder_of(job)
     decode, frames = _timed(lambda: _take(source.frames(chunk.decode, seek=chunk.seek), chunk.frames))
     engine = stages.open_engine(job)
     use_threads(1)

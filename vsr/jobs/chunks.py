@@ -57,12 +57,21 @@ def default_length(info: MediaInfo, *, keyframe_interval: int, sampling: Samplin
 
 
 def chunks(
-    info: MediaInfo, span: Span, *, frames_per_window: int, stride: int, shots: bool, length: int, seeks: bool
+    info: MediaInfo,
+    span: Span,
+    *,
+    frames_per_window: int,
+    stride: int,
+    shots: bool,
+    length: int,
+    seeks: bool,
+    memory: int = 0,
 ) -> tuple[Chunk, ...]:
     """Cut the frames of `span` into chunks of even size, none longer than `length`.
 
     The first begins where `span` does and the last ends where it does; between them one ends where the next begins.
     shots: cuts are looked for, which takes more context. seeks: the decoder can begin at a keyframe.
+    memory: frames before a frame that its own picture depends on, once it is decoded.
 
     Raises:
         DecodeError: the span holds no frame.
@@ -74,7 +83,7 @@ def chunks(
         raise DecodeError(f"{info.path} shows no frame", hint="The file is damaged; fetch it again.")
     entries = [shown[place] for place in _entries(info, shown, seeks=seeks)]
     tail = reach(frames_per_window, stride)
-    lead = tail + MEMORY if shots and frames_per_window > 1 else tail
+    lead = tail + memory + (MEMORY if shots and frames_per_window > 1 else 0)
     count = -(-(last - first) // length)
     bounds = [first + (last - first) * number // count for number in range(count + 1)]
     made = []

@@ -20,7 +20,7 @@ from vsr.core.settings import Resolved, fields
 from vsr.engines.device import cores
 from vsr.engines.diffusion_engine import STEPS
 from vsr.io import atomic
-from vsr.io.decode import open_source
+from vsr.pipeline.chunk import decoder_of
 from vsr.pipeline.trace import strip_path
 from vsr.temporal import pan
 from vsr.temporal.shots import mark_shots
@@ -205,7 +205,7 @@ def measured_track(job: Job, report: Report) -> Iterator[tuple[int, int, int]]:
     """
     first, last = job.chunks[0], job.chunks[-1]
     span = Span(start=first.decode.start, stop=last.decode.stop)
-    source = open_source(job.source, decoder=job.settings.run.decoder, threads=cores())
+    source = decoder_of(job, threads=cores())
     frames = source.frames(span, seek=first.seek)
     total = sum(chunk.frames for chunk in job.chunks) + first.lead + last.tail
     times: list[int] = []

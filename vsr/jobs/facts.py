@@ -46,6 +46,7 @@ def facts(job: Job) -> dict[str, str]:
         "shots": temporal.shots,
         "seed": job.seed,
         "decoder": job.settings.run.decoder,
+        "deinterlace": job.settings.run.deinterlace,
         "precision": compute.precision,
         "batch": compute.batch,
         "tile": compute.tile,

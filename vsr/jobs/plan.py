@@ -21,7 +21,7 @@ from vsr.core.media import MediaInfo, OutputSpec, Span, StreamPlan
 from vsr.core.sampling import Sampling
 from vsr.core.settings import Resolved, Settings
 from vsr.engines import device, registry, trial
-from vsr.io import codecs, containers
+from vsr.io import codecs, containers, deinterlace
 from vsr.io.probe import probe
 from vsr.jobs import chunks as chunking
 from vsr.jobs import diffusion
@@ -66,7 +66,7 @@ def plan(source: Path, destination: Path | Destination | None, resolved: Resolve
     losses = (*lost, *_losses(info, streams, where))
     if settings.run.strict:
         _refuse_losses(info, losses)
-    warnings = (*info.warnings, *info.damage, *losses, *_remarks(settings, where))
+    warnings = (*info.warnings, *info.damage, *losses, *_remarks(info, settings, where))
     job = Job(
         source=info,
         color=color,
@@ -113,6 +113,8 @@ def _identified(job: Job, earlier: Record | None, report: Report) -> Job:
 
 
 def _refuse_unknowable(settings: Settings) -> None:
+    if settings.run.deinterlace != "off" and settings.run.decoder == "ffmpeg":
+        raise UsageError("--deinterlace is done with --decoder pyav alone", hint="Leave out --decoder ffmpeg.")
     if settings.run.strict and settings.run.decoder == "ffmpeg":
         raise UsageError(
             "--strict needs to know which frames were concealed, and the ffmpeg program does not tell",
@@ -260,13 +262,16 @@ def _losses(info: MediaInfo, streams: Sequence[StreamPlan], where: Destination) 
     return [f"stream {s.index} is left out: {s.reason}" for s in streams if s.action == "drop"]
 
 
-def _remarks(settings: Settings, where: Destination) -> list[str]:
-    """Say what of the user's wish has no effect, and what stays where it was."""
+def _remarks(info: MediaInfo, settings: Settings, where: Destination) -> list[str]:
+    """Say what of the user's wish has no effect, what he might wish, and what stays where it was."""
+    said = []
+    if info.video.is_interlaced and settings.run.deinterlace == "off":
+        said.append("interlaced: both fields of a frame are taken as one picture; --deinterlace frame merges them")
     if where.kind == "video":
-        return []
+        return said
     encode = settings.encode
     given = [name for name in ("codec", "crf", "encoder_preset", "pix_fmt") if getattr(encode, name) is not None]
-    said = [f"{', '.join(given)}: no effect on images"] if given else []
+    said += [f"{', '.join(given)}: no effect on images"] if given else []
     there = sum(1 for _ in where.path.iterdir()) if where.kind == "sequence" and where.path.is_dir() else 0
     if there and not where.is_shared:
         said.append(f"{where.path} holds {there} files already: those of other names stay")
@@ -329,6 +334,7 @@ def _chunks(
         shots=settings.temporal.shots,
         length=length,
         seeks=seeks,
+        memory=0 if settings.run.deinterlace == "off" else deinterlace.MEMORY,
     )
 
 

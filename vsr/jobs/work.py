@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import cast
 
-from vsr.core.errors import ChangedSinceStart, ChunkFailed, OutputError
+from vsr.core.errors import ChangedSinceStart, ChunkFailed, JobError, OutputError
 from vsr.core.events import Noted, Report, Warned, silent
 from vsr.core.job import Chunk, ChunkResult, Destination, Job
 from vsr.io import atomic
@@ -52,10 +52,10 @@ def begun(destination: Destination) -> Record | None:
 
 def is_published(destination: Destination) -> bool:
     """Whether the destination is the result of the run whose work folder still lies beside it, killed while tidying."""
-    joined = [record for record in replay(work_folder(destination) / JOURNAL) if record.get("kind") == "joined"]
     try:
+        joined = [record for record in replay(work_folder(destination) / JOURNAL) if record.get("kind") == "joined"]
         return bool(joined) and joined[-1].get("digest") == _digest_of_result(destination.path)
-    except OSError:
+    except (OSError, JobError):
         return False
 
 

@@ -73,7 +73,7 @@ def run_chunk(job: Job, chunk: Chunk, path: Path, engine: Engine, tick: Tick = l
     """
     began, cpu = time.perf_counter(), time.process_time()
     sys.setswitchinterval(1e-3)  # the default 5 ms lets one busy Python thread starve the others
-    source = _Counted(source=_decoder(job), span=chunk.span)
+    source = _Counted(source=decoder_of(job), span=chunk.span)
     sink = _open_sink(job, path)
     restorer = open_restorer(job, engine)
     tally = DecodeTally()
@@ -251,10 +251,21 @@ def _empty(job: Job, path: Path) -> Written:
     return Written(path=path, frames=0, pts=(), durations=(), bytes=0)
 
 
-def _decoder(job: Job) -> Source:
+def decoder_of(job: Job, *, threads: int | None = None) -> Source:
+    """Give the Source of the job's frames. threads: of the decoder (default: those the engine leaves it).
+
+    Raises:
+        SettingsError: the decoder cannot do what is asked.
+    """
     run = job.settings.run
-    threads = 1 if job.compute.device == "cpu" else min(8, job.output.threads)
-    return open_source(job.source, decoder=run.decoder, threads=threads, max_pixels=run.max_pixels)
+    left = 1 if job.compute.device == "cpu" else min(8, job.output.threads)
+    return open_source(
+        job.source,
+        decoder=run.decoder,
+        threads=threads or left,
+        max_pixels=run.max_pixels,
+        deinterlace=run.deinterlace != "off",
+    )
 
 
 def _account(

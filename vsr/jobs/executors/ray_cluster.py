@@ -321,6 +321,7 @@ def _error(answer: node.Answer) -> VsrError:
 def _imported(*, is_ours: bool) -> ModuleType:
     """Import ray, which then reports nothing to anybody; a cluster that is to be started here lets nobody else in."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # else it prints what befalls nodes among our own output
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it warns of a change to come
     if is_ours and "ray" not in sys.modules:  # Ray listens on every interface, and runs whatever it is sent
         os.environ.setdefault("RAY_AUTH_MODE", "token")

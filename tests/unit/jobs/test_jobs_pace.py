@@ -1,0 +1,75 @@
+"""How long a queue will take."""
+
+from __future__ import annotations
+
+import pytest
+
+from vsr.jobs.pace import Pace
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 50.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def test_time_left_follows_the_weights() -> None:
+    clock = Clock()
+    pace = Pace(clock)
+    pace.expect("a", 100)
+    pace.expect("b", 300)
+    assert (pace.eta_s, pace.share) == (None, 0.0)
+    pace.made("a", 10)
+    assert pace.eta_s is None  # nothing yet to measure against
+    clock.time += 9
+    pace.made("a", 100)
+    assert pace.eta_s == pytest.approx(30.0)
+    assert pace.share == pytest.approx(0.25)
+    clock.time += 15
+    pace.made("b", 150)
+    assert pace.eta_s == pytest.approx(15.0)
+
+
+def test_resumed_work_is_no_speed_and_no_rest() -> None:
+    """Peers E4."""
+    clock = Clock()
+    pace = Pace(clock)
+    pace.expect("a", 1000, resumed=900)
+    pace.expect("b", 100)
+    pace.made("a", 1)
+    clock.time += 99
+    pace.made("a", 100)
+    assert pace.eta_s == pytest.approx(100.0)
+
+
+def test_what_ended_is_no_rest_whatever_became_of_it() -> None:
+    clock = Clock()
+    pace = Pace(clock)
+    for name in ("failed", "b", "c"):
+        pace.expect(name, 100)
+    pace.over("failed")
+    pace.made("b", 1)
+    clock.time += 99
+    pace.made("b", 100)
+    assert pace.eta_s == pytest.approx(100.0)
+    pace.over("c")
+    assert (pace.eta_s, pace.share) == (0.0, 1.0)
+
+
+def test_what_is_made_again_took_its_time() -> None:
+    clock = Clock()
+    pace = Pace(clock)
+    pace.expect("a", 100)
+    pace.made("a", 1)
+    clock.time += 49
+    pace.made("a", 50)
+    pace.expect("a", 100)  # it failed, and is begun anew
+    clock.time += 50
+    pace.made("a", 50)
+    assert pace.eta_s == pytest.approx(50.0)
+
+
+def test_an_empty_queue_is_over() -> None:
+    assert Pace().share == 1.0
