@@ -3,6 +3,9 @@
 #   make test    the whole test suite
 #   make check   format, lint, types, import contracts, quick tests: before every commit
 #   make bench   how fast each stage runs on this machine
+#   make faults  break everything that can break, some thousand times, and write docs/reliability.md (half an hour)
+#   make cluster the tests on a Ray cluster of two nodes and an S3 server, both on this machine (two minutes)
+#   make soak    an hour of video: memory, open files and threads must not grow (some minutes)
 #   make scores TESTSETS=folder   measure the shipped weights again, beside the figures in their cards
 #   make docs    docs/cli.md from the commands
 #   make setup   .venv only;  make clean  what was made, but .venv
@@ -17,7 +20,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; 
 # Two test processes with a team of threads each would fight for the cores.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
 
-.PHONY: setup demo test check bench scores docs clean
+.PHONY: setup demo test check bench scores docs clean faults soak cluster
 .DEFAULT_GOAL := test
 
 setup: $(READY)
@@ -34,7 +37,7 @@ demo: $(READY)
 	@$(BIN)/python demo/demo.py
 
 test: $(READY)
-	$(PYTEST)
+	$(PYTEST) -m "not slow"
 
 check: $(READY)
 	$(BIN)/ruff format --check .
@@ -42,6 +45,17 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PYTEST) -m "not slow" tests/unit tests/architecture
+
+faults: $(READY)
+	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && VSR_FAULTS_LOG=$$log $(PYTEST) -m "slow or not slow" tests/faults \
+		--deselect "tests/faults/test_faults_soak.py::test_nothing_grows_with_the_length" && \
+		$(BIN)/python -m tests.faults.table "$$log" docs/reliability.md
+
+cluster: $(READY)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow or not slow" -k "ray or s3" tests/cluster tests/contracts/test_executor.py
+
+soak: $(READY)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.soak
 
 bench: $(READY)
 	@$(BIN)/vsr bench

@@ -22,17 +22,22 @@ from vsr.core.presets import resolve
 from vsr.jobs.executors.base import Executor, Failed, Finished, Outcome, Task, Working
 from vsr.jobs.executors.here import Here
 from vsr.jobs.executors.processes import Processes
+from vsr.jobs.executors.ray_cluster import RayCluster
 from vsr.jobs.plan import plan
 from vsr.pipeline.chunk import segment_name
 
 EXECUTORS: dict[str, Callable[[], Executor]] = {
     "here": Here,
     "processes": lambda: Processes(["cpu", "cpu"]),
+    "ray": RayCluster,
 }
+SLOW = {"ray"}  # `make cluster`: to start a cluster takes longer than the tests do
 FRAMES = 14
 
 
-@pytest.fixture(scope="module", params=sorted(EXECUTORS))
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in sorted(EXECUTORS)]
+)
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
     made = EXECUTORS[request.param]()
     yield made

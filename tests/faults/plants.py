@@ -314,6 +314,40 @@ def attempts(log: str) -> None:
     _set(worker, "run_chunk", run_chunk)
 
 
+def slow_lane(lane: str, seconds: float) -> dict[str, int]:
+    """Let decoder or encoder take `seconds` for each frame; give the most that has waited in any feed, and its bound.
+
+    Gives `items` and `bytes`, and the largest `limit` and `limit_bytes`, of all feeds.
+    """
+    from vsr.io.encode import PyavSink
+    from vsr.pipeline import lanes, pictures
+
+    most = dict.fromkeys(("items", "bytes", "limit", "limit_bytes", "largest"), 0)
+
+    def late(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **named: Any) -> Any:
+            time.sleep(seconds)
+            return real(*args, **named)
+
+        return call
+
+    if lane == "encode":
+        _no_rehearsal()
+        _set(PyavSink, "write", late(PyavSink.write))
+    else:
+        _set(pictures, "to_picture", late(pictures.to_picture))
+    put = lanes.Feed.put
+
+    def counted(self: Any, sequence: int, item: Any) -> None:
+        put(self, sequence, item)
+        seen = {"items": len(self._items), "bytes": self._bytes, "limit": self._limit, "limit_bytes": self._limit_bytes}
+        for name, number in {**seen, "largest": self._weigh(item)}.items():
+            most[name] = max(most[name], number)
+
+    _set(lanes.Feed, "put", counted)
+    return most
+
+
 # --- what a run leaves -----------------------------------------------------------------------------------------------
 
 

@@ -58,3 +58,24 @@ def test_nth_call_with_images(how: str, step: int, pictures: Scene, tell: Tell) 
         assert ended.left == []
         kind = "is the last before the process is killed" if how == "die" else "fails once"
         tell(f"the N-th call {kind}, a folder of images being written", lost=pictures.lost(), message=ended.message)
+
+
+def test_killed_while_pictures_move_into_a_folder_that_others_use(pictures: Scene, tell: Tell) -> None:
+    """Those that are there already are known again: the same command moves in the rest."""
+    there = pictures.folder / "there"
+    there.mkdir()
+    (there / "notes.txt").write_text("somebody else's")
+    command = ("upscale", pictures.clip, "-o", there / "shot_%04d.png", *pictures.words)
+    plant = {"folder": str(pictures.folder), "kinds": ["replace"], "how": "die"}
+    for at in (1, 2, 12, 24):
+        assert pictures.forks.run(command, ("calls", {**plant, "at": 24 + at})).code == -9  # each was written first
+        assert len(list(there.glob("*.png"))) == at - 1
+        ended = pictures.forks.run(command)
+        assert ended.code == 0, ended.err
+        made = sorted(there.glob("shot_*.png"))
+        assert [file.read_bytes() for file in made] == [file.read_bytes() for file in sorted(pictures.wanted.iterdir())]
+        assert sorted(entry.name for entry in there.iterdir() if entry not in made) == ["notes.txt"]
+        assert pictures.forks.run(command).code == 6, "a finished result is not replaced"
+        tell("the process is killed while it moves pictures into a folder that others use", lost=0, message="")
+        for file in made:
+            file.unlink()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import CHUNK, MakeScene, Scene, Tell
+from tests.media import make_images
 
 CHANGES = {
     "is cut short": "data = path.read_bytes(); path.write_bytes(data[: len(data) // 2])",
@@ -115,3 +116,21 @@ def test_quality_changes_between_two_runs_and_the_job_begins_anew(make_scene: Ma
     assert scene.run(more=("--crf", 30, "--restart")).code == 0
     assert scene.leftovers() == []
     assert scene.out.stat().st_size < scene.wanted.stat().st_size
+
+
+def test_one_of_many_pictures_changes_during_the_job(scene: Scene, tell: Tell) -> None:
+    shots, made = scene.folder / "shots", scene.folder / "made"
+    files = make_images(shots, count=12)
+    command = ("upscale", shots, "-o", made, "-m", "bicubic", "--chunk-frames", CHUNK)
+    assert scene.forks.run(command).code == 0
+    wanted = [file.read_bytes() for file in sorted(made.iterdir())]
+    shutil.rmtree(made)
+    kept = files[6].read_bytes()
+    script = f"import shutil; shutil.copyfile({str(files[0])!r}, {str(files[6])!r})"
+    ended = scene.forks.run(command, ("once_at", {"frame": 5, "script": script}))
+    assert (ended.code, "has changed" in ended.message) == (7, True), ended.err
+    files[6].write_bytes(kept)
+    assert scene.forks.run(command).code == 0
+    assert [file.read_bytes() for file in sorted(made.iterdir())] == wanted
+    assert {entry.name for entry in scene.folder.iterdir()} == {"in.mkv", "shots", "made"}
+    tell("one of many pictures changes during the job", lost=0, message=scene.said(ended))

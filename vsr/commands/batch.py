@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vsr.core.settings import Resolved
     from vsr.core.stop import Stop
     from vsr.jobs.folder_plan import FilePlan, FolderPlan
-    from vsr.jobs.folder_run import Wish
+    from vsr.jobs.wish import Wish
 
 
 @click.command("batch", cls=SettingsCommand)
@@ -93,8 +93,8 @@ def command(
     if watch and dry_run:
         raise UsageError("--watch and --dry-run exclude each other")
 
-    from vsr.jobs.folder_run import Wish
     from vsr.jobs.rules import read_rules
+    from vsr.jobs.wish import Wish
 
     wish = Wish(
         source=source,

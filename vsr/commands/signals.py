@@ -19,9 +19,12 @@ _asked: list[Stop] = []  # whom the first signal asks, while there is somebody
 
 
 @contextmanager
-def asking() -> Iterator[Stop]:
-    """Give a Stop that the first signal asks, within the block; outside it, and the second time, it unwinds."""
-    stop = Stop()
+def asking(*, is_heard: bool = True) -> Iterator[Stop]:
+    """Give a Stop that the first signal asks, within the block; outside it, and the second time, it unwinds.
+
+    is_heard: whether somebody heeds it already, or says so later.
+    """
+    stop = Stop(is_heard=is_heard)
     _asked.append(stop)
     try:
         yield stop
@@ -45,7 +48,7 @@ class Stops:
 
     def _stop(self, how: KeyboardInterrupt, code: int) -> None:
         now = time.monotonic()
-        if self._unwound is None and _asked and not _asked[-1].asked:
+        if self._unwound is None and _asked and _asked[-1].is_heard and not _asked[-1].asked:
             _asked[-1].ask(code)
             with suppress(OSError):  # not through Python's buffers: the signal may have come in the middle of a write
                 os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, _SAID)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @click.command("upscale", cls=SettingsCommand)
-@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where the result goes (default: beside INPUT).")
+@click.argument("source", metavar="INPUT", type=click.Path())
+@click.option("-o", "--output", type=click.Path(), help="Where the result goes (default: beside INPUT).")
 @click.option("-p", "--preset", metavar="NAME", help="A preset's name, or a TOML file; flags beat it.")
 @click.option(
     "--dry-run", is_flag=True, help="Print the resolved job as TOML and the time it will take; write nothing."
@@ -29,8 +28,8 @@ if TYPE_CHECKING:
 @volume_flags
 @settings_flags()
 def command(
-    source: Path,
-    output: Path | None,
+    source: str,
+    output: str | None,
     preset: str | None,
     dry_run: bool,
     as_json: bool,
@@ -42,7 +41,9 @@ def command(
 
     INPUT is a video, an image, a numbered sequence (shot_%04d.png) or a folder of images. The output is a video, an
     image, or a folder or pattern of images, as its name says; without -o it stands beside INPUT, named after the model
-    and the scale. A name that begins with a dash goes after a bare --.
+    and the scale. A name that begins with a dash goes after a bare --. Both may be URLs: s3://, gs://, sftp:// and more.
+
+    What is stopped goes on when the same command is given again; `vsr jobs` shows what waits.
 
     \b
     vsr upscale holiday.mp4
@@ -53,15 +54,16 @@ def command(
 
     from vsr.commands.screen import open_screen
     from vsr.jobs.plan import plan
-    from vsr.jobs.run import run
+    from vsr.jobs.remote import staged_remote
+    from vsr.jobs.run import make
 
     with open_screen(as_json=as_json, quiet=quiet, verbose=verbose) as report:
         if dry_run:
-            _show_plan(plan(source, output, resolved), as_json=as_json)
+            with staged_remote(source, output, overwrite=resolved.settings.run.overwrite) as staged:
+                _show_plan(plan(staged.source, staged.destination, resolved), as_json=as_json)
         else:
-            job = plan(source, output, resolved, report=report)
-            with asking() as stop:
-                run(job, report, stop=stop, command=shlex.join(sys.argv))
+            with asking(is_heard=False) as stop:
+                make(source, output, resolved, report, stop=stop, command=shlex.join(sys.argv))
 
 
 def _show_plan(job: Job, *, as_json: bool) -> None:

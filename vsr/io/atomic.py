@@ -60,8 +60,9 @@ def staged_folder(
     """Give a temporary folder beside `destination`; at the end of the block its files stand in `destination`.
 
     A folder that is absent or empty is replaced in one step. Into one that is not, files move one by one: with
-    `overwrite` same names are replaced, with `is_shared` they are refused; all else in it stays. The block syncs the
-    files it writes. On an exception in the block nothing has changed. parts: as in `staged`.
+    `overwrite` same names are replaced, with `is_shared` they are refused, but for second names of the files
+    themselves; all else in it stays. The block syncs the files it writes. On an exception in the block nothing has
+    changed. parts: as in `staged`.
 
     Raises:
         OutputExists: it holds something, and `overwrite` is not set.
@@ -82,7 +83,7 @@ def staged_folder(
         if not _holds_something(final) or not (overwrite or is_shared):
             part.rename(final)  # rename(2) replaces an empty folder, and refuses one that is not
         else:
-            taken = [path.name for path in part.iterdir() if (final / path.name).exists()]
+            taken = [path.name for path in part.iterdir() if _is_taken(final / path.name, path)]
             if taken and not overwrite:
                 raise _exists(final / min(taken))
             for path in sorted(part.iterdir()):
@@ -93,6 +94,11 @@ def staged_folder(
         raise translate(error, destination) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _is_taken(target: Path, part: Path) -> bool:
+    """Whether another file stands at `target`. A second name of `part` itself comes of a run that was killed."""
+    return target.exists() and not target.samefile(part)
 
 
 def check_writable(destination: Path) -> None:

@@ -86,6 +86,7 @@ class PyavSink:
             self._container.close()
             self._file.flush()
             os.fsync(self._file.fileno())
+            size = os.fstat(self._file.fileno()).st_size
             self._file.close()
         except (av.FFmpegError, OSError) as error:
             raise self._translated(error, "the end of the stream") from error
@@ -99,7 +100,7 @@ class PyavSink:
             frames=len(self._pts),
             pts=tuple(self._pts),
             durations=tuple(self._durations),
-            bytes=self._path.stat().st_size,
+            bytes=size,
         )
 
     def abort(self) -> None:

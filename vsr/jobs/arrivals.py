@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vsr.core.errors import VsrError
-from vsr.core.events import Noted, Report
+from vsr.core.events import Report, Warned
 from vsr.jobs.listing import Found
 
 
@@ -57,7 +57,7 @@ class Arrivals:
             self._is_whole(found)
         except VsrError as error:
             seen.is_refused = True
-            self._report(Noted(message=f"{found.name} is waited for: {error.message}"))
+            self._report(Warned(message=f"{found.name} is waited for: {error.message}"))
             return False
         seen.is_taken = True
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -152,11 +153,21 @@ def _sequence(folder: Path, container: str | None, pattern: str) -> Destination:
 
 
 def _refuse_source(info: MediaInfo, made: Destination) -> None:
+    _refuse_circle(made.path)
     same = made.path.exists() and info.path.exists() and made.path.samefile(info.path) and not made.is_shared
     into = made.path.resolve()
     sources = [file for file in info.files if file.resolve().parent == into] if made.kind == "sequence" else []
     if same or any(not made.is_shared or _matches(made, file.name) for file in sources):
         raise OutputError(f"{made.path} is the source itself", hint="Name another output with -o.")
+
+
+def _refuse_circle(path: Path) -> None:
+    """Refuse links that lead in a circle; `exists` takes them for nothing, and `resolve` for a bug."""
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise
 
 
 def _taken(made: Destination) -> Path | None:

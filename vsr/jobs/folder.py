@@ -10,16 +10,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vsr.core.errors import InputError, UsageError
-from vsr.core.events import FolderListed, FolderSummary, Noted, Report, Warned, silent
+from vsr.core.events import FolderListed, FolderSummary, Report, Warned, silent
 from vsr.core.presets import find, resolve
 from vsr.core.settings import Resolved
 from vsr.core.stop import Stop
 from vsr.jobs.arrivals import Arrivals
 from vsr.jobs.executors.base import Executor
-from vsr.jobs.folder_run import FolderRun, Wish
+from vsr.jobs.folder_run import FolderRun
 from vsr.jobs.listing import Listing
 from vsr.jobs.naming import TEMPLATE, Entry, clashes, refuse_clashes
 from vsr.jobs.rules import read_rules
+from vsr.jobs.wish import Wish
 
 POLL_S = 1.0
 _NAP_S = 0.1  # so soon a wish to stop is heard
@@ -118,7 +119,7 @@ def watch_folder(
                 listing, is_gone = run.listing(), False
             except (InputError, UsageError) as error:
                 if not is_gone:
-                    report(Noted(message=f"{error.message}: it is waited for"))
+                    report(Warned(message=f"{error.message}: it is waited for"))
                 is_gone = True
                 _nap(poll_s, stop)
                 continue

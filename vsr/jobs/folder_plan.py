@@ -17,11 +17,15 @@ from vsr.core.job import Destination
 from vsr.core.settings import Resolved
 from vsr.io.atomic import free_bytes
 from vsr.jobs.describe import pace
-from vsr.jobs.folder_run import FolderRun, Wish
+from vsr.jobs.folder_run import FolderRun
 from vsr.jobs.naming import Entry, refuse_clashes
 from vsr.jobs.plan import plan
 from vsr.jobs.preflight import forecast_bytes
 from vsr.jobs.rules import Traits
+from vsr.jobs.standing import planned
+from vsr.jobs.status import read as read_status
+from vsr.jobs.wish import Wish
+from vsr.jobs.work import work_folder
 
 TIMED_KINDS = 8  # so many are run; the time of the others goes by their pixels
 Action = Literal["make", "go on", "done", "skip", "refuse"]
@@ -131,13 +135,21 @@ def _plan(run: FolderRun, entry: Entry, ahead: FilePlan, rates: _Rates) -> FileP
     rate = rates.of(entry, traits, verdict.resolved)
     share = traits.width * traits.height / rate.pixels
     ruled = _ruled(verdict.resolved)
+    done = 0 if verdict.resolved.settings.run.restart else _done(entry)
     return replace(
         known,
+        action="go on" if done else "make",
         reason=", ".join(f"{name} {value}" for name, value in ruled.items()),
-        seconds=rate.seconds_a_frame * traits.frames * share,
+        seconds=rate.seconds_a_frame * max(0, traits.frames - done) * share,
         bytes=int(rate.bytes_a_byte * entry.found.size),
         settings=tuple(ruled.items()),
     )
+
+
+def _done(entry: Entry) -> int:
+    """Give how many frames an interrupted run has made."""
+    folder = work_folder(planned(entry))
+    return read_status(folder).frames_done if folder.is_dir() else 0
 
 
 def _measured(entry: Entry, resolved: Resolved) -> _Rate:

@@ -12,9 +12,8 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from types import TracebackType
 
 from vsr.core.errors import (
@@ -28,6 +27,7 @@ from vsr.core.errors import (
     JobLocked,
     ModelError,
     OutOfMemory,
+    OutputError,
     OutputExists,
     UsageError,
     VsrError,
@@ -41,42 +41,24 @@ from vsr.io import atomic
 from vsr.jobs.claims import claimed
 from vsr.jobs.executors.base import Executor
 from vsr.jobs.executors.opening import executor_for
+from vsr.jobs.home import Home
 from vsr.jobs.listing import Found, Listing, read_folder
 from vsr.jobs.looks import Looks
-from vsr.jobs.naming import TEMPLATE, Entry, Naming, entries
+from vsr.jobs.naming import Entry, Naming, entries
 from vsr.jobs.pace import Pace
 from vsr.jobs.plan import plan
 from vsr.jobs.results import Result, Results
-from vsr.jobs.rules import Rule, large_rule, usual_rules
 from vsr.jobs.run import Ended, run_each
 from vsr.jobs.standing import Standing, result_of
 from vsr.jobs.status import read as read_status
 from vsr.jobs.tally import Counted, Tally
+from vsr.jobs.wish import Wish
 from vsr.jobs.work import work_folder
 
 log = logging.getLogger(__name__)
 
 _LASTING = (InputError, UsageError, ModelError, OutputExists, ChangedSinceStart)  # a second try ends as the first
 Settled = tuple[Entry, Standing]  # a file that needs no work, and why
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What a folder run is asked for; settings apart. retry: times that what failed is tried again, after the rest.
-
-    is_usual: the rules that everybody wants hold: interlaced videos are passed over, HDR keeps 10 bits.
-    """
-
-    source: Path
-    destination: Path
-    name: str = TEMPLATE
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    is_recursive: bool = True
-    rules: tuple[Rule, ...] = ()
-    skip_height: int | None = None
-    is_usual: bool = True
-    retry: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -116,16 +98,12 @@ class FolderRun:
         container = resolved.settings.encode.container
         self.naming = Naming(template=wish.name, model=choice.card.family, scale=scale, container=container)
         self.wish = wish
+        self._home = Home(wish.destination)
         self.stop = stop or Stop()
         self.results = Results(wish.destination)
         names = {"source": str(wish.source), "destination": str(wish.destination), "results": str(self.results.path)}
         self.tally = Tally(report, **names)
-        rules = (
-            *(usual_rules() if wish.is_usual else ()),
-            *(large_rule(wish.skip_height) if wish.skip_height is not None else ()),
-            *wish.rules,
-        )
-        self.looks = Looks(resolved, rules, scale=scale, keeps_deep=wish.is_usual)
+        self.looks = Looks(resolved, wish.every_rule(), scale=scale, keeps_deep=wish.is_usual)
         self._resolved = resolved
         self._report = report
         self._executor = executor
@@ -165,7 +143,7 @@ class FolderRun:
             include=wish.include,
             exclude=wish.exclude,
             is_recursive=wish.is_recursive,
-            never=() if _is_same(wish.source, wish.destination) else (wish.destination,),
+            never=() if self._home.is_also(wish.source) else (wish.destination,),
         )
         ours = {(wish.destination / name).absolute() for name in (*self.results.made, *self.results.begun)}
         files = tuple(found for found in listing.files if found.path.absolute() not in ours)
@@ -211,7 +189,13 @@ class FolderRun:
         self.tally.end(entry, "failed", error=error)
 
     def work(self, queue: Sequence[Entry]) -> None:
-        """Do every file of the queue; then look again at those that others had taken, and at those that failed."""
+        """Do every file of the queue; then look again at those that others had taken, and at those that failed.
+
+        Raises:
+            OutputError: the destination folder cannot be made or written.
+        """
+        if queue:
+            self._home.prepare()
         weights = self.looks.weights(queue, lambda: self.stop.asked)
         self.tally.pace = Pace()
         for name, weight in weights.items():
@@ -271,9 +255,14 @@ class FolderRun:
 
     def _begin(self, entry: Entry) -> Job | None:
         """Claim a file, see whether it still is to be made, plan it, note that it is begun."""
+        try:
+            self._home.check()
+        except OutputError as error:
+            self._halted = error
+            raise
         entry = replace(entry, found=_as_it_is(entry.found))
         with ExitStack() as claim:
-            entry.destination.parent.mkdir(parents=True, exist_ok=True)
+            self._home.make_room(entry.destination)
             claim.enter_context(claimed(self.wish.destination, entry.name))
             self.results.refresh()
             standing = self.looks.standing(entry, self.results)
@@ -342,9 +331,11 @@ class FolderRun:
         elif not isinstance(error, _LASTING) and self._tries[entry.name] < self.wish.retry:
             self._tries[entry.name] += 1
             self._again.append(entry)
-            self._report(Noted(message=f"{entry.found.name}: to be tried again: {error.message}"))
+            self._report(Warned(message=f"{entry.found.name}: to be tried again: {error.message}"))
             return
         self.tally.end(entry, "failed", error=error)
+        if error is self._halted and line is None:
+            return
         try:
             line = line or result_of(entry, self.looks.digest, self._resolved.settings)
             self.results.append(replace(line, status="failed", reason=error.message))
@@ -352,7 +343,7 @@ class FolderRun:
             log.info("%s cannot be read: no line of its failure", entry.found.path)
         except VsrError as cannot:
             self._halted = self._halted or cannot
-        _prune(entry.destination.parent, self.wish.destination)
+        self._home.prune(entry.destination)
 
     def _meet_locked(self, entry: Entry, error: JobLocked) -> None:
         """Put off what another process has; once: it may be at it for days."""
@@ -407,18 +398,6 @@ def _resumed(job: Job) -> int:
     """Give how many frames an earlier run has made, by the job's journal."""
     folder = work_folder(job.destination)
     return read_status(folder).frames_done if folder.is_dir() and not job.settings.run.restart else 0
-
-
-def _prune(folder: Path, root: Path) -> None:
-    """Remove folders that were made for a result and hold nothing."""
-    with suppress(OSError):
-        while folder != root and root in folder.parents:
-            folder.rmdir()
-            folder = folder.parent
-
-
-def _is_same(a: Path, b: Path) -> bool:
-    return a.exists() and b.exists() and a.samefile(b)
 
 
 def _unforeseen(entry: Entry, error: Exception) -> VsrError:

@@ -31,32 +31,35 @@ class Pace:
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._shares: dict[Hashable, _Share] = {}
+        self._whole = self._left = 0.0  # of all shares, kept beside them: a queue may have many thousands
         self._made = 0.0
         self._since: tuple[float, float] | None = None  # when the first was made, and how much that was
 
     def expect(self, key: Hashable, weight: float, *, resumed: float = 0.0) -> None:
         """Say what a file weighs, anew when it is better known; `resumed`: what earlier runs made of it."""
-        share = self._shares.setdefault(key, _Share(weight))
+        share = self._taken_out(key)
         share.whole, share.resumed, share.made, share.is_over = weight, resumed, 0.0, False
+        self._put_back(share)
 
     def made(self, key: Hashable, weight: float) -> None:
         """Say how much of a file this run has made by now."""
-        share = self._shares.setdefault(key, _Share(weight))
+        share = self._taken_out(key)
         self._made += max(0.0, weight - share.made)  # what is made again took its time too
         share.made = weight
+        self._put_back(share)
         if self._since is None and self._made > 0:
             self._since = self._now(), self._made
 
     def over(self, key: Hashable) -> None:
         """Say that nothing of a file is left to do, whatever became of it."""
-        self._shares.setdefault(key, _Share(0.0)).is_over = True
+        share = self._taken_out(key)
+        share.is_over = True
+        self._put_back(share)
 
     @property
     def share(self) -> float:
         """How much of the whole queue is behind us, 0 to 1; what failed or was passed over is."""
-        whole = sum(share.whole for share in self._shares.values())
-        left = sum(share.left for share in self._shares.values())
-        return 1 - left / whole if whole > 0 else 1.0
+        return 1 - max(0.0, self._left) / self._whole if self._whole > 0 else 1.0
 
     @property
     def eta_s(self) -> float | None:
@@ -67,4 +70,14 @@ class Pace:
         seconds, made = self._now() - began, self._made - first
         if made <= 0 or seconds <= 0:
             return None
-        return sum(share.left for share in self._shares.values()) * seconds / made
+        return max(0.0, self._left) * seconds / made
+
+    def _taken_out(self, key: Hashable) -> _Share:
+        share = self._shares.setdefault(key, _Share(0.0))
+        self._whole -= share.whole
+        self._left -= share.left
+        return share
+
+    def _put_back(self, share: _Share) -> None:
+        self._whole += share.whole
+        self._left += share.left

@@ -32,7 +32,7 @@ from vsr.jobs.journal import Record
 from vsr.jobs.preflight import refuse_impossible
 from vsr.jobs.records import chosen_before, recorded_facts, recorded_track
 from vsr.jobs.times import span as time_span
-from vsr.jobs.work import begun, is_published
+from vsr.jobs.work import begun, is_ours
 
 DEFAULT_SCALE = 2.0
 
@@ -167,7 +167,7 @@ def _destination(
         container=settings.encode.container,
         label=label,
         overwrite=settings.run.overwrite,
-        is_ours=is_published,
+        is_ours=is_ours,
     )
 
 

@@ -17,6 +17,7 @@ from vsr.core.errors import Interrupted, VsrError
 from vsr.core.events import Noted, Report, Summary, Warned, silent
 from vsr.core.job import Job
 from vsr.core.presets import find, resolve
+from vsr.core.settings import Resolved
 from vsr.core.stop import Stop
 from vsr.engines.device import cores
 from vsr.io.atomic import translate
@@ -26,6 +27,7 @@ from vsr.jobs.plan import plan
 from vsr.jobs.preflight import in_words, refuse_endless
 from vsr.jobs.publish import publish
 from vsr.jobs.rehearsal import forecast_seconds, rehearse
+from vsr.jobs.remote import staged_remote
 from vsr.jobs.watch import Watch
 from vsr.jobs.work import Work, is_published
 from vsr.pipeline.lanes import merge_loads
@@ -54,8 +56,30 @@ def upscale(
         VsrError: see `core/errors.py`; the destination is then untouched.
     """
     resolved = resolve(dict(settings or {}), find(preset) if preset else None)
-    where = Path(destination) if destination is not None else None
-    return run(plan(Path(source), where, resolved, report=report), report)
+    where = str(destination) if destination is not None else None
+    return make(str(source), where, resolved, report)
+
+
+def make(
+    source: str,
+    destination: str | None,
+    resolved: Resolved,
+    report: Report = silent,
+    *,
+    stop: Stop | None = None,
+    command: str = "",
+) -> Summary:
+    """Plan and run one source, by path or URL, to a destination, by path or URL.
+
+    Raises:
+        Interrupted: `stop` was asked; the same command goes on.
+        VsrError: see `core/errors.py`; the destination is then untouched.
+    """
+    with staged_remote(source, destination, overwrite=resolved.settings.run.overwrite, report=report) as staged:
+        job = plan(staged.source, staged.destination, resolved, report=report)
+        if staged.is_to_be_made(job.fingerprint):
+            return run(job, report, stop=stop, command=command)
+        return _stored(job)
 
 
 def run(
@@ -94,6 +118,7 @@ def run_each(
     before are all given out. An error that `jobs` itself raises ends everything.
     """
     shift = _Shift(jobs=jobs, report=report, stop=stop or Stop(), command=command, is_here=executor.is_here)
+    shift.stop.is_heard = True
     try:
         with closing(executor.run(shift.tasks(), shift.tick)) as outcomes:  # workers end before the lock is released
             for outcome in outcomes:
@@ -297,6 +322,27 @@ def _summary(opened: _Open, warnings: tuple[str, ...], frames: int) -> Summary:
         size_bytes=_size(path),
         warnings=warnings,
         resumed_frames=work.resumed_frames,
+    )
+
+
+def _stored(job: Job) -> Summary:
+    """Give the summary of a job that an earlier run has done, but for taking its result away."""
+    frames = sum(chunk.frames for chunk in job.chunks)
+    return Summary(
+        source=str(job.source.path),
+        destination=str(job.destination.path),
+        frames_in=frames,
+        frames_out=frames,
+        wall_s=0.0,
+        cpu_s=0.0,
+        cores=cores(),
+        fps=0.0,
+        bottleneck="",
+        stages=(),
+        width=job.output.width,
+        height=job.output.height,
+        size_bytes=0,
+        resumed_frames=frames,
     )
 
 

@@ -67,8 +67,8 @@ class Judge:
         except OSError:
             return Standing(state="new")
         recovered = None
-        if work_folder(_destination(entry)).exists():
-            if is_published(_destination(entry)):
+        if work_folder(planned(entry)).exists():
+            if is_published(planned(entry)):
                 return Standing(state="new")  # ended before it had tidied up: the run of it does the rest
         elif begun and there.st_mtime_ns / 1e9 + _CLOCK_S >= _seconds(begun.at):
             # Newer than its beginning, and nothing half-made beside it: only a whole result takes its name.
@@ -87,18 +87,21 @@ class Judge:
             return f"it has changed since it was made ({size} bytes, was {made.bytes})"
         if difference := made.source.difference(entry.found):
             return f"made from another source: {difference}"
-        if made.asked.folder != self.folder and (told := differences(made.asked.settings, touching(settings()))):
+        now = made.asked.settings if made.asked.folder == self.folder else touching(settings())
+        reference, scale, digest = self._model(now, made)
+        told = differences(_told(made.asked.settings, made.model_scale), _told(now, scale))
+        if reference == made.model:  # by whatever name
+            told = [text for text in told if not text.startswith("model: ")]
+        if told:
             return f"made with other settings: {'; '.join(told)}"
-        reference, scale, digest = self._model(made)
         if (reference, scale) != (made.model, made.model_scale):
             return f"made by another model: {made.model}, now {reference}"
         return "" if digest == made.model_digest else f"made by another {reference}: its weights have changed"
 
-    def _model(self, made: Result) -> tuple[str, int, str]:
+    def _model(self, asked: Mapping[str, Json], made: Result) -> tuple[str, int, str]:
         """Give reference, scale and digest of the model that would be taken; an exact size keeps what it was."""
-        asked = made.asked.settings
         model, scale, frames = asked.get("model"), asked.get("scale"), asked.get("frames")
-        if "width" in asked or "height" in asked:
+        if _is_exact(asked):
             model, scale = made.model, made.model_scale
         key = (
             model if isinstance(model, str) else None,
@@ -109,6 +112,15 @@ class Judge:
             choice = registry.choose(*key)
             self._models[key] = choice.reference, choice.scale, choice.card.digest
         return self._models[key]
+
+
+def _told(asked: Mapping[str, Json], scale: int) -> dict[str, Json]:
+    """Give what was asked for, with the scale that the model has where none was named."""
+    return dict(asked) if _is_exact(asked) else {"scale": float(scale), **asked}
+
+
+def _is_exact(asked: Mapping[str, Json]) -> bool:
+    return "width" in asked or "height" in asked
 
 
 def touching(settings: Settings) -> dict[str, Json]:
@@ -138,10 +150,13 @@ def result_of(entry: Entry, folder: str, settings: Settings) -> Result:
         InputError: the source cannot be read.
     """
     asked = Asked(folder=folder, settings=touching(settings))
-    return Result(destination=entry.name, status="begun", source=source_of(entry.found), asked=asked, version=__version__)
+    return Result(
+        destination=entry.name, status="begun", source=source_of(entry.found), asked=asked, version=__version__
+    )
 
 
-def _destination(entry: Entry) -> Destination:
+def planned(entry: Entry) -> Destination:
+    """Give an entry's destination as far as its work folder depends on it."""
     given = entry.given()
     return given if isinstance(given, Destination) else Destination(path=given, kind="video", container="")
 

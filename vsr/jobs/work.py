@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -59,6 +60,21 @@ def is_published(destination: Destination) -> bool:
         return False
 
 
+def is_ours(destination: Destination) -> bool:
+    """Whether what stands at the destination is this job's own: its result, or pictures that a killed run moved in.
+
+    A picture in a folder that others use too is known by its inode: it is a second name of the segment's.
+    """
+    if not destination.is_shared:
+        return is_published(destination)
+    try:
+        made = list(work_folder(destination).glob("[0-9]*/*"))
+        there = [(file, other) for file in made if (other := destination.path / file.name).exists()]
+        return bool(there) and all(file.samefile(other) for file, other in there)
+    except OSError:
+        return False
+
+
 class Work:
     """The state of one job. `with Work(job) as work:` locks it; chunks are recorded one by one.
 
@@ -78,7 +94,7 @@ class Work:
         self._command = command
         self._stack = ExitStack()
         self._journal: Journal | None = None
-        self._stamp = _stamps(job)
+        self._stamp = _stamps(_files(job))
         self._facts: Facts = {}
         self._is_gone = False
 
@@ -140,8 +156,9 @@ class Work:
             OutputError: the journal cannot be written; the chunk is then not done.
             ChangedSinceStart: it may have been made from another source than the job was planned for.
         """
-        self.check_source()
-        path = self.folder / segment_name(self.job, self._chunk(result.index))
+        chunk = self._chunk(result.index)
+        self._check_source_of(chunk)
+        path = self.folder / segment_name(self.job, chunk)
         if not _is_whole(path, result.digest):
             raise ChunkFailed(f"segment {path} is not what was written into it", hint="Check the disk and the network.")
         try:
@@ -161,13 +178,20 @@ class Work:
             raise atomic.translate(error, result) from error
         self._journal.append({"kind": "joined", "digest": digest})
 
+    def _check_source_of(self, chunk: Chunk) -> None:
+        """Look at the files that a chunk was made from alone: a sequence may have a hundred thousand."""
+        files = _files(self.job)
+        part = slice(chunk.decode.start or 0, chunk.decode.stop) if len(files) > 1 else slice(None)
+        if _stamps(files[part]) != self._stamp[part]:
+            self.check_source()
+
     def check_source(self) -> None:
         """Hold the source against what it was when the job was planned.
 
         Raises:
             ChangedSinceStart: it is another one now.
         """
-        source, stamp = self.job.source, _stamps(self.job)
+        source, stamp = self.job.source, _stamps(_files(self.job))
         if stamp == self._stamp:
             return
         is_same = content(source) == self._facts["the source's content"]
@@ -281,10 +305,14 @@ def _remove(entry: Path) -> None:
         entry.unlink(missing_ok=True)
 
 
-def _stamps(job: Job) -> tuple[tuple[int, int], ...]:
-    """Give size and time of the source's files; zeros for one that is not there."""
+def _files(job: Job) -> tuple[Path, ...]:
+    return job.source.files or (job.source.path,)
+
+
+def _stamps(files: Iterable[Path]) -> tuple[tuple[int, int], ...]:
+    """Give size and time of files; zeros for one that is not there."""
     found = []
-    for file in job.source.files or (job.source.path,):
+    for file in files:
         try:
             stat = file.stat()
             found.append((stat.st_size, stat.st_mtime_ns))

@@ -312,7 +312,9 @@ def _proof(path: Path) -> str:
     try:
         return digest_of(path)
     except OSError as error:
-        raise OutputError(f"{path} cannot be read again: {os.strerror(error.errno or 0)}") from error
+        raise OutputError(
+            f"{path} cannot be read again: {os.strerror(error.errno or 0)}", hint="Check the disk and the network."
+        ) from error
 
 
 def digest_of(path: Path) -> str:

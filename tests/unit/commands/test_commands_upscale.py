@@ -29,8 +29,11 @@ class Calls:
         report(Planned(source=str(source), destination=str(destination), frames=2, description="x2"))
         return SimpleNamespace(name="job")
 
-    def run(self, job: object, report: Report = silent, *, stop: Stop, command: str) -> None:
+    def make(
+        self, source: str, output: str | None, resolved: Resolved, report: Report, *, stop: Stop, command: str
+    ) -> None:
         assert not stop.asked
+        job = self.plan(Path(source), Path(output) if output else None, resolved, report=report)
         self.ran.append(job)
         report(Progress(done=2, total=2, fps=1.0, eta_s=0.0))
 
@@ -39,7 +42,7 @@ class Calls:
 def calls(stand_in: StandIn) -> Calls:
     made = Calls()
     stand_in("vsr.jobs.plan", plan=made.plan)
-    stand_in("vsr.jobs.run", run=made.run)
+    stand_in("vsr.jobs.run", make=made.make)
     stand_in("vsr.jobs.describe", estimate=lambda job: 12.5, to_toml=lambda job, seconds: f"seconds = {seconds}\n")
     return made
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vsr.core.errors import DecodeError
-from vsr.core.events import Event, Noted
+from vsr.core.events import Event, Warned
 from vsr.jobs.arrivals import Arrivals
 from vsr.jobs.listing import Found
 
@@ -59,7 +59,7 @@ def test_what_cannot_be_read_yet_is_asked_again_when_it_has_changed() -> None:
     assert gate.after(0, FILM) == []
     assert gate.after(9, FILM) == []
     assert gate.asked == 1
-    assert [event.message for event in gate.told if isinstance(event, Noted)] == [
+    assert [event.message for event in gate.told if isinstance(event, Warned)] == [
         "film.mp4 is waited for: film.mp4 lacks its index"
     ]
     whole = replace(FILM, size=20)

@@ -171,3 +171,13 @@ def test_traits_are_read_from_headers(tmp_path: Path) -> None:
     assert (traits.kind, traits.container, traits.codec) == ("video", "mkv", "ffv1")
     assert (traits.width, traits.height, traits.frames) == (64, 48, 12)
     assert (traits.transfer, traits.is_interlaced, traits.depth) == ("smpte2084", False, 10)
+
+
+def test_the_rules_of_the_documentation_are_rules(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "folders.md").read_text(encoding="utf-8")
+    first, second = rules(tmp_path, page.partition("```toml\n")[2].partition("```")[0])
+    assert first.fits(replace(FILM, height=320, path="scans/1.mkv", codec="dvvideo"))
+    assert not first.fits(FILM)
+    assert judge(replace(FILM, duration=0.5), [second], PLAIN).skip == "shorter than a second"
+    for name in Traits.__dataclass_fields__:
+        assert f"`{name}`" in page

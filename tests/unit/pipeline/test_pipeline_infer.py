@@ -259,3 +259,53 @@ def test_an_engine_that_tiles_itself_is_asked_to():
     Restorer(engine=engine, height=80, width=128, tile=16).restore([window(0, 40, 64)])
     assert engine.tiles == [16]
     assert engine.calls == [(1, 1, 1, 40, 64)]
+
+
+class Painting(Doubling):
+    """Gives one value everywhere, but for the picture's first sample."""
+
+    def __init__(self, value: float, first: float | None = None) -> None:
+        super().__init__()
+        self.value, self.first = value, value if first is None else first
+
+    def restore(self, batch: Batch) -> torch.Tensor:
+        out = torch.full_like(super().restore(batch), self.value)
+        out[..., 0, 0] = self.first
+        return out
+
+
+def flat(level: float) -> Window[Picture]:
+    data = torch.full((1, 12, 20), level)
+    return Window(items=(Picture(index=7, pts=70, duration=10, data=data, domain="y"),), valid=(True,))
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5 / 255, -0.5 / 255])
+def test_black_where_the_source_is_not_is_run_again_and_counted(value):
+    exact = Doubling()
+    restorer = Restorer(engine=Painting(value), height=24, width=40, open_exact=lambda: exact)
+    (picture,) = restorer.restore([window(7)])
+    assert torch.equal(picture.data, Doubling().restore(restorer._batch([window(7)]))[0])
+    assert (restorer.tally.widened, restorer.tally.blackened) == ([7], [7])
+
+
+def test_black_even_in_float32_is_an_error_that_names_the_frame():
+    restorer = Restorer(engine=Painting(0.0), height=24, width=40, open_exact=lambda: Painting(0.0))
+    with pytest.raises(ChunkFailed, match="gives black for frame 7"):
+        restorer.restore([window(7)])
+
+
+@pytest.mark.parametrize(
+    ("engine", "level"),
+    [
+        pytest.param(Painting(0.0), 0.0, id="black source"),
+        pytest.param(Painting(0.0), 3 / 255, id="source nearly black"),
+        pytest.param(Painting(2 / 255), 0.5, id="dark"),
+        pytest.param(Painting(0.0, first=1.0), 0.5, id="one bright sample"),
+        pytest.param(Painting(-0.5, first=0.5), 0.5, id="far below black"),
+    ],
+)
+def test_what_is_dark_for_a_reason_is_left_as_it_is(engine, level):
+    restorer = Restorer(engine=engine, height=24, width=40)
+    restorer.restore([flat(level)])
+    assert len(engine.calls) == 1
+    assert restorer.tally.widened == []

@@ -27,6 +27,7 @@ from vsr.io import atomic, remote
 from vsr.io.versions import libraries
 from vsr.jobs.executors import node
 from vsr.jobs.executors.base import LIVES, Failed, Finished, Outcome, Task, Tick, Working
+from vsr.jobs.executors.board import Board, Said
 from vsr.jobs.executors.worker import discard, frames_of
 from vsr.jobs.facts import facts
 
@@ -85,6 +86,7 @@ class RayCluster:
     def __init__(self, address: str | None = None, *, gpus_per_task: float = 1.0, shared: bool | None = None) -> None:
         if not 0 < gpus_per_task <= 1:
             raise ValueError(f"gpus_per_task must lie in (0, 1], got {gpus_per_task}")
+        self._address = address
         self._gpus_per_task = gpus_per_task
         self._shared = shared
         self._ray = _imported(is_ours=address is None)
@@ -97,41 +99,47 @@ class RayCluster:
 
     @property
     def workers(self) -> int:
-        """How many tasks run at a time, by the machines that are there now and the last job's needs."""
+        """How many tasks are in hand at a time, by the machines that are there now and the last job's needs.
+
+        One more than there is room for, an eighth more on large clusters: a machine that gets done takes the next
+        while its answer is on the way.
+        """
         cpus, gpus = self._need
         rooms = [
             int(min(have.get("CPU", 0) / cpus, have.get("GPU", 0) / gpus if gpus else float("inf")) + 1e-9)
             for have in self._machines()
         ]
-        return max(1, sum(rooms))
+        room = max(1, sum(rooms))
+        return room + 1 + room // 8
 
     @property
     def is_here(self) -> bool:
         return False
 
     def run(self, tasks: Iterator[Task], tick: Tick) -> Generator[Outcome]:
-        """As `Executor.run`. One task more than there is room for is in hand, an eighth more on large clusters: a
-        machine that gets done takes the next while its answer is on the way.
-        """
+        if not self._ray.is_initialized():  # closed before, and wanted again
+            self._is_ours = _connect(self._ray, self._address)
         hand: dict[Ref, _InHand] = {}
         is_over = False
         try:
             while True:
-                while not is_over and len(hand) < self._wanted():
+                while not is_over and len(hand) < self.workers:
                     task = next(tasks, None)
                     is_over = task is None
-                    if task is not None:
-                        self._submit(hand, task, lost=0)
+                    if task is not None and (failed := self._submit(hand, task)) is not None:
+                        yield failed
                 if not hand:
                     return
                 ready, _ = self._ray.wait(list(hand), num_returns=1, timeout=POLL_S)
                 self._tell(hand, tick)
                 for ref in ready:
-                    in_hand = hand.pop(ref)
+                    in_hand = hand[ref]
                     outcome = self._outcome(ref, in_hand)
-                    if outcome is None:
-                        self._submit(hand, in_hand.task, lost=in_hand.lost + 1)
-                    else:
+                    if isinstance(outcome, Finished):
+                        _tick_last(outcome, tick)
+                    del hand[ref]  # from here on it is not removed when the caller stops
+                    outcome = outcome or self._submit(hand, in_hand.task, lost=in_hand.lost + 1)
+                    if outcome is not None:
                         yield outcome
         finally:
             self._stop(hand)
@@ -142,28 +150,31 @@ class RayCluster:
         if self._is_ours:
             self._is_ours = False
             self._ray.shutdown()
-
-    def _wanted(self) -> int:
-        room = self.workers
-        return room + 1 + room // 8
+        self._board = self._reading = None
 
     def _machines(self) -> list[dict[str, float]]:
         return [found["Resources"] for found in self._ray.nodes() if found["Alive"]]
 
-    def _submit(self, hand: dict[Ref, _InHand], task: Task, *, lost: int) -> None:
-        sent = self._sent.get(id(task.job)) or self._send(hand, task)
+    def _submit(self, hand: dict[Ref, _InHand], task: Task, *, lost: int = 0) -> Failed | None:
+        """Hand a task to the cluster; gives its end at once where its job cannot be sent."""
+        try:
+            sent = self._sent.get(id(task.job)) or self._send(hand, task)
+        except VsrError as error:
+            return Failed(task=task, error=error, lost=lost)
         order = node.Order(name=secrets.token_hex(4), chunk=task.chunk, path=task.path)
         cpus, gpus = self._need
         ref = self._call.options(num_cpus=cpus, num_gpus=gpus).remote(
             order, sent.terms_ref, sent.job_ref, self._open_board()
         )
         hand[ref] = _InHand(task=task, order=order, lost=lost)
+        return None
 
     def _send(self, hand: dict[Ref, _InHand], task: Task) -> _Sent:
         """Give the cluster a job, once for all its chunks."""
         job = task.job
         self._forget(hand)
         self._need = self._needed(job)
+        known = facts(job)
         token = task.path.parent / f".shared-{secrets.token_hex(8)}"
         if self._shared is not False:
             try:
@@ -172,7 +183,7 @@ class RayCluster:
                 raise atomic.translate(error, token) from error
         terms = node.Terms(
             token=token,
-            facts=facts(job),
+            facts=known,
             libraries=libraries(),
             origin=remote.origin(job.source.path),
             cpus=int(self._need[0]),
@@ -205,7 +216,7 @@ class RayCluster:
 
     def _open_board(self) -> _Board:
         if self._board is None:
-            made = self._ray.remote(num_cpus=0, max_restarts=-1)(_Progress).options(
+            made = self._ray.remote(num_cpus=0, max_restarts=-1)(Board).options(
                 scheduling_strategy=self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
                     self._ray.get_runtime_context().get_node_id(), soft=True
                 )
@@ -222,7 +233,7 @@ class RayCluster:
             return
         reading, self._reading = self._reading, None
         try:
-            said: dict[str, _Said] = self._ray.get(reading)
+            said: dict[str, Said] = self._ray.get(reading)
         except self._ray.exceptions.RayError:
             return
         for in_hand in hand.values():
@@ -275,26 +286,9 @@ class RayCluster:
             discard(in_hand.task)
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Said:
-    worker: str
-    done: int
-    stages: tuple[StageLoad, ...]
-
-
-class _Progress:
-    """What nodes tell of their orders, by the order's name: an actor beside the one that runs the job."""
-
-    def __init__(self) -> None:
-        self._said: dict[str, _Said] = {}
-
-    def tell(self, name: str, said: _Said) -> None:
-        self._said[name] = said
-
-    def read(self, names: list[str]) -> dict[str, _Said]:
-        """Give what was told of these orders, and forget the others."""
-        self._said = {name: self._said[name] for name in names if name in self._said}
-        return self._said
+def _tick_last(outcome: Finished, tick: Tick) -> None:
+    result = outcome.result
+    tick(Working(worker=outcome.worker, task=outcome.task, done=result.frames, stages=result.stages))
 
 
 def _on_node(order: node.Order, terms: node.Terms, job: Job, board: _Board) -> node.Answer:
@@ -306,7 +300,7 @@ def _on_node(order: node.Order, terms: node.Terms, job: Job, board: _Board) -> n
         now = time.monotonic()
         if now - last >= TELL_S or done == order.chunk.frames:
             last = now
-            board.tell.remote(order.name, _Said(worker=worker, done=done, stages=stages))
+            board.tell.remote(order.name, Said(worker=worker, done=done, stages=stages))
 
     return node.do(order, terms, job, told)
 
