@@ -144,6 +144,9 @@ def test_a_node_with_another_source_says_so(executor, tmp_path, job):
     answer = node.do(order, other, job, lambda *told: None)
     assert isinstance(answer.error, ChangedSinceStart)
     assert "model: bicubic" in answer.error.message
+    weights = dataclasses.replace(job, card=dataclasses.replace(job.card, digest="0" * 64))
+    answer = node.do(order, sent.terms, weights, lambda *told: None)
+    assert "was bicubic with 00000000" in answer.error.message
     older = dataclasses.replace(sent.terms, libraries=(("torch", "1.0"), *sent.terms.libraries[1:]))
     answer = node.do(order, older, job, lambda *told: None)
     assert isinstance(answer.error, JobError)

@@ -32,7 +32,8 @@ def here(clip: Path) -> bytes:
 
 def _command(clip: Path, out: Path, *more: str) -> list[str]:
     vsr = [sys.executable, "-m", "vsr", "upscale", str(clip), "-o", str(out), "-m", "compact", "-s", "2"]
-    return [*vsr, "--chunk-frames", "20", "--precision", "fp32", *more]  # `auto` measures: it may choose otherwise
+    # `--precision auto` measures, and may choose otherwise the next time; ffv1 shows every bit of what was restored.
+    return [*vsr, "--chunk-frames", "20", "--precision", "fp32", "--codec", "ffv1", *more]
 
 
 def _segments(out: Path) -> list[Path]:

@@ -69,8 +69,8 @@ class Scene:
     def lost(self) -> int:
         """Give how many frames of the right result are not in this one, each at its place."""
         if self.wanted.is_dir():
-            there = {file.name: file.read_bytes() for file in self.out.glob("*")}
-            return sum(there.get(file.name) != file.read_bytes() for file in self.wanted.iterdir())
+            made = {file.name: file.read_bytes() for file in self.out.glob("*")}
+            return sum(made.get(file.name) != file.read_bytes() for file in self.wanted.iterdir())
         if self.out.read_bytes() == self.wanted.read_bytes():
             return 0
         there = dict(self._frames(self.out))
@@ -154,7 +154,7 @@ def make_scene(forks: Forks, stage: Path, tmp_path: Path) -> MakeScene:
             assert ended.code == 0, ended.err
         folder = tmp_path / name
         folder.mkdir()
-        copy = shutil.copy2(source, folder / "in.mkv")
+        copy = Path(shutil.copy2(source, folder / "in.mkv"))
         return Scene(forks=forks, folder=folder, wanted=wanted, clip=copy, out=folder / out, words=words)
 
     return make

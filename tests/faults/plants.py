@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.faults.power import Disk
+
 KINDS = ("open", "write", "fsync", "replace", "rename", "link", "unlink", "mkdir", "rmdir", "ftruncate", "listdir")
 _uproot: list[Callable[[], None]] = []
 
@@ -48,8 +50,9 @@ def calls(
 ) -> dict[str, int]:
     """Count the calls of `kinds` that concern what lies in `folder`; let number `at` (from 1) fail with `how`.
 
-    how: an errno's name, or `die`: the process is killed there. forever: so do all after it. torn: a write gets half
-    of its bytes to the file first. Gives the counts, which go on.
+    how: an errno's name, or `die`: the process is killed there, or `power`: and what the disk was not told to keep is
+    gone. forever: so do all after it. torn: a write gets half of its bytes to the file first. Gives the counts, which
+    go on.
     """
     counts = dict.fromkeys(kinds, 0)
     numbers, lock = itertools.count(1), threading.Lock()
@@ -63,8 +66,15 @@ def calls(
             number = next(numbers)
         return at > 0 and (number == at or (forever and number > at))
 
+    disk = Disk(Path(folder), os.fsync)
+    if how == "power":
+        _set(os, "fsync", disk.fsync)
+
     def fail(thing: Any) -> None:
-        if how == "die":
+        if how == "power":
+            uproot()
+            disk.lose()
+        if how in ("die", "power"):
             os.kill(os.getpid(), signal.SIGKILL)
         code = getattr(errno, how)
         raise OSError(code, os.strerror(code), str(thing))

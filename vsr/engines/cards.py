@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import json
 import tomllib
 from collections.abc import Mapping
@@ -35,15 +36,18 @@ def read_card(path: Path) -> ModelCard:
         ModelError: not there, not TOML, a key that is unknown (with close matches) or missing, a wrong value.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return _parsed(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(f"cannot read model card {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"model card {path} is not valid TOML: {error}") from error
-    try:
-        return _card(table)
     except ValueError as error:
         raise ModelError(f"model card {path}: {error}", hint="Mend the card, or remove it.") from error
+
+
+@functools.lru_cache(maxsize=256)  # every file of a folder asks for all of them
+def _parsed(text: str) -> ModelCard:
+    return _card(tomllib.loads(text))
 
 
 def dump(card: ModelCard) -> str:

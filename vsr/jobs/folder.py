@@ -35,15 +35,17 @@ def batch(
     name: str = TEMPLATE,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    recursive: bool = True,
     rules: str | Path | None = None,
     skip_height: int | None = None,
+    usual_rules: bool = True,
     retry: int = 0,
     report: Report = silent,
 ) -> FolderSummary:
     """Upscale every video and image below `source` into `destination`; what is done already is passed over.
 
-    settings: names of `core/settings.py`. rules: a TOML file, see `jobs/rules.py`. A file that fails is told in the
-    summary (`failed`, `files`), and raises nothing.
+    The arguments are the flags of `vsr batch`; settings: names of `core/settings.py`; rules: a TOML file. A file that
+    fails is told in the summary (`failed`, `files`), and raises nothing.
 
     Raises:
         VsrError: nothing was begun (the folder, a setting, two results of one name), or nothing more can be (the disk
@@ -55,8 +57,10 @@ def batch(
         name=name,
         include=tuple(include),
         exclude=tuple(exclude),
+        is_recursive=recursive,
         rules=read_rules(Path(rules)) if rules is not None else (),
         skip_height=skip_height,
+        is_usual=usual_rules,
         retry=retry,
     )
     return run_folder(wish, resolve(dict(settings or {}), find(preset) if preset else None), report)

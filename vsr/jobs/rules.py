@@ -39,6 +39,7 @@ _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "": operator.eq, "=": operator.eq,
     "==": operator.eq, "!=": operator.ne,
 }  # fmt: skip
+_INTERLACED = "interlaced: deinterlace it first, or have it taken as it is with --no-usual-rules"
 _NUMBER = re.compile(r"\s*(<=|>=|==|!=|<|>|=|)\s*(-?\d+(?:\.\d+)?)\s*")
 
 
@@ -122,7 +123,7 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
 
 def usual_rules() -> tuple[Rule, ...]:
     """Give the rules that hold unless the user says they shall not."""
-    return (Rule(name="interlaced", when={"is_interlaced": (True,)}, skip="interlaced: deinterlace it first"),)
+    return (Rule(name="interlaced", when={"is_interlaced": (True,)}, skip=_INTERLACED),)
 
 
 def large_rule(height: int) -> tuple[Rule, ...]:
@@ -161,7 +162,12 @@ def kept_deep(traits: Traits, resolved: Resolved) -> Resolved:
     is_shallow = traits.depth < 10 or encode.pix_fmt is not None or codec == "av1"
     if is_shallow and codec in ("h264", "hevc", "av1") and resolved.origins["pix_fmt"] != "flag":
         wanted["pix_fmt"] = "yuv420p10le"
-    return _with(resolved, wanted, "HDR in 10 bits") if wanted else resolved
+    if not wanted:
+        return resolved
+    # A codec takes the other's quality and speed away; x264's and x265's are alike enough for what the user typed.
+    kept = [name for name in ("crf", "encoder_preset") if codec == "hevc" and resolved.origins[name] == "flag"]
+    made = _with(resolved, {**{name: getattr(encode, name) for name in kept}, **wanted}, "HDR in 10 bits")
+    return replace(made, origins={**made.origins, **dict.fromkeys(kept, "flag")})
 
 
 def _with(resolved: Resolved, settings: Mapping[str, Value], name: str) -> Resolved:

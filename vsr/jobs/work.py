@@ -231,6 +231,7 @@ class Work:
         else:
             self._compare(record)
         self._journal = Journal(path)
+        atomic.sync(self.folder.parent)  # or the power goes, and with the folder's name all that is in it
         if not self._journal.records:
             self._journal.append(begun_record(self.job, self._facts, self._command))
         self._resume(self._journal.records)

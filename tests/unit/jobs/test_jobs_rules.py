@@ -157,6 +157,13 @@ def test_hdr_keeps_ten_bits(traits: Traits, flags: dict[str, object], codec: str
     assert (encode.codec, encode.pix_fmt) == (codec, pix_fmt)
 
 
+def test_hdr_keeps_the_quality_that_was_typed() -> None:
+    made = kept_deep(HDR, resolve({"crf": 14.0, "encoder_preset": "slow"}))
+    assert (made.settings.encode.codec, made.settings.encode.crf, made.origins["crf"]) == ("hevc", 14.0, "flag")
+    assert made.settings.encode.encoder_preset == "slow"
+    assert kept_deep(replace(HDR, container="webm"), resolve({"crf": 14.0})).settings.encode.crf is None
+
+
 def test_hdr_takes_back_what_a_preset_makes_shallow() -> None:
     web = Preset(name="web", path=Path(), description="", values={"codec": "h264", "pix_fmt": "yuv420p", "crf": 23.0})
     encode = kept_deep(HDR, resolve({}, web)).settings.encode

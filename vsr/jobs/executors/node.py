@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from vsr.core.errors import ChangedSinceStart, InputMissing, JobError, UsageError, VsrError
 from vsr.core.events import StageLoad
 from vsr.core.job import Chunk, ChunkResult, Job
+from vsr.engines import registry
 from vsr.io import atomic, remote
 from vsr.io.remote import Origin
 from vsr.io.versions import libraries
@@ -137,7 +138,8 @@ def _here(job: Job, terms: Terms, device: str, name: str) -> Job:
 
     Raises:
         JobError: other versions of what makes the pixels.
-        ChangedSinceStart: another source, or another version of vsr.
+        ModelError: no such model.
+        ChangedSinceStart: another source, another model, or another version of vsr.
         InputMissing: the source is neither on a shared disk nor at a URL.
     """
     if terms.libraries != (have := libraries()):
@@ -158,6 +160,11 @@ def _here(job: Job, terms: Terms, device: str, name: str) -> Job:
     here = dataclasses.replace(job, source=info, compute=compute)
     if terms.token not in _agreed:
         changed = differences(terms.facts, facts(here))
+        card = registry.choose(job.model, job.model_scale, job.card.frames).card
+        if card != job.card:
+            changed.append(
+                f"model: {card.id} with weights {card.digest[:8]}, was {job.card.id} with {job.card.digest[:8]}"
+            )
         if changed:
             raise ChangedSinceStart(f"{name} has another job: {'; '.join(changed)}")
         _agreed.add(terms.token)

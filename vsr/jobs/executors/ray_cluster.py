@@ -13,6 +13,7 @@ import secrets
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
@@ -90,7 +91,7 @@ class RayCluster:
         self._gpus_per_task = gpus_per_task
         self._shared = shared
         self._ray = _imported(is_ours=address is None)
-        self._is_ours = _connect(self._ray, address)
+        self._join()
         self._call = self._ray.remote(max_retries=0, max_calls=0)(_on_node)
         self._board: _Board | None = None
         self._reading: Ref | None = None
@@ -118,7 +119,7 @@ class RayCluster:
 
     def run(self, tasks: Iterator[Task], tick: Tick) -> Generator[Outcome]:
         if not self._ray.is_initialized():  # closed before, and wanted again
-            self._is_ours = _connect(self._ray, self._address)
+            self._join()
         hand: dict[Ref, _InHand] = {}
         is_over = False
         try:
@@ -150,7 +151,12 @@ class RayCluster:
         if self._is_ours:
             self._is_ours = False
             self._ray.shutdown()
+            self._home.cleanup()
         self._board = self._reading = None
+
+    def _join(self) -> None:
+        self._home = tempfile.TemporaryDirectory(prefix="vsr-ray-", ignore_cleanup_errors=True)
+        self._is_ours = _connect(self._ray, self._address, self._home.name)
 
     def _machines(self) -> list[dict[str, float]]:
         return [found["Resources"] for found in self._ray.nodes() if found["Alive"]]
@@ -328,8 +334,8 @@ def _imported(*, is_ours: bool) -> ModuleType:
     return ray
 
 
-def _connect(ray: ModuleType, address: str | None) -> bool:
-    """Join the cluster, or start one on this machine. Gives whether it is ours to leave."""
+def _connect(ray: ModuleType, address: str | None, home: str) -> bool:
+    """Join the cluster, or start one on this machine, with its sockets and logs in `home`. Gives whether to leave it."""
     if ray.is_initialized():
         return False
     if address is not None and "://" in address:
@@ -340,7 +346,7 @@ def _connect(ray: ModuleType, address: str | None) -> bool:
     with _signals_kept():
         try:
             if address is None:
-                ray.init(address="local", num_cpus=cores(), **quiet)
+                ray.init(address="local", num_cpus=cores(), _temp_dir=home, **quiet)
             else:
                 ray.init(address=address, **quiet)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
