@@ -47,7 +47,7 @@ check: $(READY)
 	$(PYTEST) -m "not slow" tests/unit tests/architecture
 
 faults: $(READY)
-	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && VSR_FAULTS_LOG=$$log $(PYTEST) -m "slow or not slow" tests/faults \
+	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && VSR_FAULTS_LOG=$$log $(PYTEST) --dist worksteal -m "slow or not slow" tests/faults \
 		--deselect "tests/faults/test_faults_soak.py::test_nothing_grows_with_the_length" && \
 		$(BIN)/python -m tests.faults.table "$$log" docs/reliability.md
 

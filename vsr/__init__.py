@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vsr.io.probe import probe as probe
     from vsr.jobs.exchange import export_model as export_model
     from vsr.jobs.exchange import import_model as import_model
-    from vsr.jobs.folder import batch as batch
+    from vsr.jobs.folder.entry import batch as batch
     from vsr.jobs.run import upscale as upscale
     from vsr.training.loop import train as train
     from vsr.training.recipe import find as find_recipe
@@ -60,7 +60,7 @@ _HOMES = {
     "Extraction": ("vsr.data.extraction", "Extraction"),
     "Preparation": ("vsr.data.preparation", "Preparation"),
     "Split": ("vsr.data.split", "Split"),
-    "batch": ("vsr.jobs.folder", "batch"),
+    "batch": ("vsr.jobs.folder.entry", "batch"),
     "errors": ("vsr.core.errors", None),
     "evaluate": ("vsr.evaluation.compare", "evaluate"),
     "export_model": ("vsr.jobs.exchange", "export_model"),

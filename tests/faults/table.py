@@ -70,7 +70,7 @@ def page(found: dict[str, Row]) -> str:
 
 def _plain(message: str) -> str:
     """Leave the folders out, which are another's every time."""
-    return re.sub(r"/[^\s:;,]*/", "", message.partition("\n")[0]).strip()
+    return re.sub(r"(?<![\w.-])/[^\s:;,']*/", "", message.partition("\n")[0]).strip()
 
 
 def _cell(text: str) -> str:

@@ -25,7 +25,7 @@ def test_memory_runs_out_at_any_frame(frames: range, limit: int, make_scene: Mak
         scene.is_right(ended)
         is_alone = limit == 64 * 48 and frame % CHUNK == CHUNK - 1  # the batches of a chunk are of 3 frames and 1
         assert is_alone or "memory ran out" in ended.err
-        said = [line.removeprefix("warning: ") for line in ended.err.splitlines() if "memory" in line]
+        said = [line.removeprefix("warning: ") for line in ended.err.splitlines() if "memory ran out" in line]
         tell("the device's memory runs out at any frame", lost=scene.lost(), message=said[0] if said else "")
 
 

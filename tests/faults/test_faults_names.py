@@ -63,7 +63,7 @@ def test_name_that_is_valid_in_no_encoding(scene: Scene, tell: Tell) -> None:
         assert scene.leftovers() == []
     else:
         scene.is_right(ended)
-    tell("a name that is valid in no encoding", lost=0, message=ended.message)
+    tell("a name that is valid in no encoding", lost=0, message=scene.said(ended))
 
 
 def test_name_that_is_too_long(scene: Scene) -> None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from vsr.core.events import FolderSummary
     from vsr.core.settings import Resolved
     from vsr.core.stop import Stop
-    from vsr.jobs.folder_plan import FilePlan, FolderPlan
-    from vsr.jobs.wish import Wish
+    from vsr.jobs.folder.plan import FilePlan, FolderPlan
+    from vsr.jobs.folder.wish import Wish
 
 
 @click.command("batch", cls=SettingsCommand)
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @click.option(
     "--usual-rules/--no-usual-rules",
     default=True,
-    help="Pass over interlaced videos, and keep 10 bits of HDR (default: on).",
+    help="Merge the fields of interlaced videos, and keep 10 bits of HDR (default: on).",
 )
 @click.option(
     "--retry", type=click.IntRange(0, 100), default=0, metavar="N", help="Try what failed N times more, in the end."
@@ -93,8 +93,8 @@ def command(
     if watch and dry_run:
         raise UsageError("--watch and --dry-run exclude each other")
 
-    from vsr.jobs.rules import read_rules
-    from vsr.jobs.wish import Wish
+    from vsr.jobs.folder.rules import read_rules
+    from vsr.jobs.folder.wish import Wish
 
     wish = Wish(
         source=source,
@@ -112,7 +112,7 @@ def command(
         _show_plan(wish, resolved, as_json=as_json)
         return
     from vsr.commands.screen import open_screen
-    from vsr.jobs.folder import run_folder, watch_folder
+    from vsr.jobs.folder.entry import run_folder, watch_folder
 
     said = shlex.join(sys.argv)
     with open_screen(as_json=as_json, quiet=quiet, verbose=verbose) as report, asking() as stop:
@@ -142,7 +142,7 @@ def _raise_what_is_wrong(summary: FolderSummary, stop: Stop) -> None:
 
 def _show_plan(wish: Wish, resolved: Resolved, *, as_json: bool) -> None:
     from vsr.commands.tables import show_table
-    from vsr.jobs.folder_plan import plan_folder
+    from vsr.jobs.folder.plan import plan_folder
 
     plan = plan_folder(wish, resolved)
     if as_json:

@@ -41,7 +41,7 @@ def command(
 
     INPUT is a video, an image, a numbered sequence (shot_%04d.png) or a folder of images. The output is a video, an
     image, or a folder or pattern of images, as its name says; without -o it stands beside INPUT, named after the model
-    and the scale. A name that begins with a dash goes after a bare --. Both may be URLs: s3://, gs://, sftp:// and more.
+    and the scale. A name that begins with a dash goes after a bare --. Both may be URLs (s3://, gs://, sftp:// …).
 
     What is stopped goes on when the same command is given again; `vsr jobs` shows what waits.
 

@@ -46,9 +46,7 @@ class EngineSettings:
     scale: float | None = option(None, "Output size / input size (default: the model's).", flag="-s", low=0.01, high=64)
     height: int | None = option(None, "Exact output height in pixels.", low=1, high=65536)
     width: int | None = option(None, "Exact output width in pixels.", low=1, high=65536)
-    device: Device = option(
-        "auto", "auto, cpu, cuda, cuda:N, all (GPUs), or several: cuda:0,cuda:1.", metavar="DEVICE"
-    )
+    device: Device = option("auto", "auto, cpu, cuda, cuda:N, all (GPUs), or several: cuda:0,cuda:1.", metavar="DEVICE")
     precision: PrecisionChoice = option(
         "auto", "Arithmetic of the network (auto: the fastest that passes a self-test)."
     )

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Stop:
     """Asked for once, heeded between two chunks: what is in hand is finished first.
 
-    code: the exit code that the wish ends the program with (128 + the signal's number). is_heard: whether somebody hands
-    out work; before that there is nothing to finish, and a signal ends the program at once.
+    code: the exit code that the wish ends the program with (128 + the signal's number). is_heard: whether somebody
+    hands out work; before that there is nothing to finish, and a signal ends the program at once.
     """
 
     asked: bool = False

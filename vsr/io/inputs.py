@@ -40,7 +40,7 @@ def open_input(path: Path, *, max_pixels: int = MAX_PIXELS) -> InputContainer:
         name = f"file:{path.absolute()}"
         name.encode()
     except UnicodeEncodeError as error:
-        raise UnsupportedInput(f"the name of {path!r} is not UTF-8", hint="Rename the file.") from error
+        raise UnsupportedInput(f"the name of {str(path)!r} is not UTF-8", hint="Rename the file.") from error
     options = {
         "protocol_whitelist": "file",
         "format_whitelist": FORMATS,

@@ -57,7 +57,8 @@ def destination(
         _refuse_source(info, made)
         taken = not overwrite and not is_ours(made) and _taken(made)
     except OSError as error:  # a name too long for the system, a folder that may not be looked into
-        raise translate(error, path or info.path) from error
+        wanted = path.path if isinstance(path, Destination) else path
+        raise translate(error, wanted or info.path) from error
     if taken:
         raise OutputExists(f"{taken} exists", hint="Add --overwrite to replace it, or name another with -o.")
     return made

@@ -16,7 +16,7 @@ from vsr.commands import lines, screen
 from vsr.core.events import Event, FileEnded, FolderListed, FolderProgress, FolderSummary
 from vsr.core.settings import Resolved
 from vsr.core.stop import Stop
-from vsr.jobs.wish import Wish
+from vsr.jobs.folder.wish import Wish
 
 
 def ended(status: str = "done", number: int = 1, **other: object) -> FileEnded:
@@ -63,7 +63,7 @@ class Calls:
 @pytest.fixture
 def calls(stand_in: StandIn) -> Calls:
     made = Calls(summary(done=2))
-    stand_in("vsr.jobs.folder", run_folder=made.run_folder, watch_folder=made.watch_folder)
+    stand_in("vsr.jobs.folder.entry", run_folder=made.run_folder, watch_folder=made.watch_folder)
     return made
 
 
@@ -135,7 +135,7 @@ def test_what_cannot_be(words: list[str], said: str, calls: Calls, capsys: pytes
 
 
 def test_the_help_loads_no_engine(stand_in: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
-    stand_in("vsr.jobs.wish")
+    stand_in("vsr.jobs.folder.wish")
     assert cli.main(["batch", "--help"]) == 0
     assert "--retry" in capsys.readouterr().out
 

@@ -18,7 +18,8 @@ UPSCALE_FLAGS = (
     "--frames --stride --edge --shots --no-shots "
     "--steps --detail --consistency --noise --color-fix "
     "--codec --crf --encoder-preset --pix-fmt --container --image-depth --faststart --no-faststart --encoder-threads "
-    "--decoder --deinterlace --start --end --rate --seed --trace --trace-frames --chunk-frames --cluster --address --max-pixels "
+    "--decoder --deinterlace --start --end --rate --seed --trace --trace-frames "
+    "--chunk-frames --cluster --address --max-pixels "
     "--overwrite --no-overwrite --restart --no-restart --force --no-force --strict --no-strict"
 )
 

@@ -100,7 +100,7 @@ def test_a_touched_file_is_the_same(clip):
 def test_a_source_that_has_gone_is_an_input_error(clip):
     job = planned(clip)
     clip.unlink()
-    with pytest.raises(InputMissing, match="in.mkv"):
+    with pytest.raises(InputMissing, match=r"in\.mkv"):
         facts(job)
 
 

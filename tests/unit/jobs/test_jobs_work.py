@@ -105,7 +105,7 @@ def test_a_segment_that_changed_on_its_way_is_no_result(clip):
         (outcome,) = Here().run(iter([task]), lambda working: None)
         assert isinstance(outcome, Finished)
         task.path.write_bytes(task.path.read_bytes()[:-1])
-        with pytest.raises(ChunkFailed, match="000000.nut"):
+        with pytest.raises(ChunkFailed, match=r"000000\.nut"):
             work.record(outcome.result)
         assert waiting(work) == [0, 1, 2]
 
@@ -173,7 +173,7 @@ def test_a_source_that_changes_on_the_way_is_seen(clip):
         work.check_source()  # only touched
         with clip.open("ab") as file:
             file.write(b"more")
-        with pytest.raises(ChangedSinceStart, match="in.mkv has changed"):
+        with pytest.raises(ChangedSinceStart, match=r"in\.mkv has changed"):
             work.check_source()
 
 

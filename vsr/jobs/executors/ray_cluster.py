@@ -88,6 +88,7 @@ class RayCluster:
         if not 0 < gpus_per_task <= 1:
             raise ValueError(f"gpus_per_task must lie in (0, 1], got {gpus_per_task}")
         self._address = address
+        self._is_ours = False
         self._gpus_per_task = gpus_per_task
         self._shared = shared
         self._ray = _imported(is_ours=address is None)
@@ -151,7 +152,7 @@ class RayCluster:
         if self._is_ours:
             self._is_ours = False
             self._ray.shutdown()
-            self._home.cleanup()
+        self._home.cleanup()
         self._board = self._reading = None
 
     def _join(self) -> None:
@@ -335,7 +336,7 @@ def _imported(*, is_ours: bool) -> ModuleType:
 
 
 def _connect(ray: ModuleType, address: str | None, home: str) -> bool:
-    """Join the cluster, or start one on this machine, with its sockets and logs in `home`. Gives whether to leave it."""
+    """Join the cluster, or start one on this machine, its sockets and logs in `home`. Gives whether it is ours."""
     if ray.is_initialized():
         return False
     if address is not None and "://" in address:

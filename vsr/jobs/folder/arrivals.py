@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from vsr.core.errors import VsrError
 from vsr.core.events import Report, Warned
-from vsr.jobs.listing import Found
+from vsr.jobs.folder.listing import Found
 
 
 @dataclass(slots=True)

@@ -10,10 +10,10 @@ import pytest
 
 from tests.media import make_clip
 from vsr.core.presets import resolve
-from vsr.jobs import looks as looking
-from vsr.jobs.listing import read_folder
-from vsr.jobs.looks import Looks
-from vsr.jobs.naming import Entry, Naming, entries
+from vsr.jobs.folder import looks as looking
+from vsr.jobs.folder.listing import read_folder
+from vsr.jobs.folder.looks import Looks
+from vsr.jobs.folder.naming import Entry, Naming, entries
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def made(tmp_path: Path) -> tuple[Entry, ...]:
 
 
 def looks(*, scale: float | None = 3.0, **flags: object) -> Looks:
-    return Looks(resolve(flags), (), scale=scale, keeps_deep=True)
+    return Looks(resolve(flags), (), scale=scale, is_usual=True)
 
 
 def test_a_file_weighs_frames_times_output_pixels(made: tuple[Entry, ...]) -> None:

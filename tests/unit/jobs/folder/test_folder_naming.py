@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from vsr.core.errors import UsageError
-from vsr.jobs.listing import Found
-from vsr.jobs.naming import TEMPLATE, Entry, Naming, clashes, entries, refuse_clashes
+from vsr.jobs.folder.listing import Found
+from vsr.jobs.folder.naming import TEMPLATE, Entry, Naming, clashes, entries, refuse_clashes
 
 
 def found(name: str) -> Found:

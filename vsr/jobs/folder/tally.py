@@ -12,8 +12,8 @@ from vsr.core.errors import VsrError
 from vsr.core.events import FileEnded, FileStatus, FolderProgress, FolderSummary, Report, Summary
 from vsr.core.job import Job
 from vsr.jobs.executors.base import Executor, Finished, Outcome, Task, Tick, Working
-from vsr.jobs.naming import Entry
-from vsr.jobs.pace import Pace
+from vsr.jobs.folder.naming import Entry
+from vsr.jobs.folder.pace import Pace
 
 KEPT = 10_000  # ends that are told again in the sum: a run that watches a folder has no last one
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from vsr.core.errors import DecodeError
 from vsr.core.events import Event, Warned
-from vsr.jobs.arrivals import Arrivals
-from vsr.jobs.listing import Found
+from vsr.jobs.folder.arrivals import Arrivals
+from vsr.jobs.folder.listing import Found
 
 FILM = Found(path=Path("film.mp4"), name="film.mp4", size=10, mtime_ns=1)
 

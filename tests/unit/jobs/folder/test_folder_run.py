@@ -25,20 +25,21 @@ from vsr.core.errors import (
     UsageError,
     VsrError,
 )
-from vsr.core.events import Event, FileEnded, FolderListed, FolderProgress, FolderSummary, Warned
+from vsr.core.events import Event, FileEnded, FolderListed, FolderProgress, FolderSummary, Report, Warned
+from vsr.core.job import Destination, Job
 from vsr.core.presets import resolve
 from vsr.core.settings import Resolved
 from vsr.core.stop import Stop
 from vsr.io.lock import locked
-from vsr.jobs import folder_run
-from vsr.jobs.claims import claimed
 from vsr.jobs.executors.base import Executor, Failed, Outcome, Task, Tick, Working
 from vsr.jobs.executors.here import Here
 from vsr.jobs.executors.processes import Processes
-from vsr.jobs.folder import run_folder
-from vsr.jobs.pace import Pace
-from vsr.jobs.rules import Rule
-from vsr.jobs.wish import Wish
+from vsr.jobs.folder import run as folder_run
+from vsr.jobs.folder.claims import claimed
+from vsr.jobs.folder.entry import run_folder
+from vsr.jobs.folder.pace import Pace
+from vsr.jobs.folder.rules import Rule
+from vsr.jobs.folder.wish import Wish
 
 X2 = {"model": "bicubic", "scale": 2.0, "encoder_preset": "ultrafast"}
 
@@ -156,7 +157,7 @@ def test_what_is_done_is_passed_over_without_being_planned(folder: Folder, monke
     before = folder.results()
     for name in ("plan", "claimed"):
         monkeypatch.setattr(folder_run, name, lambda *args, **more: pytest.fail("planned"))
-    monkeypatch.setattr("vsr.jobs.looks.probe", lambda *args, **more: pytest.fail("looked at"))
+    monkeypatch.setattr("vsr.jobs.folder.looks.probe", lambda *args, **more: pytest.fail("looked at"))
     summary = folder.run()
     assert (summary.earlier, summary.done, summary.failed) == (2, 0, 0)
     assert folder.results() == before
@@ -283,7 +284,7 @@ def test_files_are_skipped_by_rule_and_remembered(folder: Folder, monkeypatch: p
     assert folder.ends() == {"a.mp4": "skipped", "b.png": "done"}
     assert (summary.skipped, summary.done) == (1, 1)
     assert "already 32 lines" in folder.reasons()["a.mp4"]
-    monkeypatch.setattr("vsr.jobs.looks.probe", lambda *args, **more: pytest.fail("looked at"))
+    monkeypatch.setattr("vsr.jobs.folder.looks.probe", lambda *args, **more: pytest.fail("looked at"))
     assert folder.run(skip_height=32).skipped == 1
     monkeypatch.undo()
     assert folder.run().done == 1
@@ -299,17 +300,22 @@ def test_hdr_becomes_hevc_of_ten_bits(folder: Folder) -> None:
     assert (video.codec, video.pixel_format, video.color.transfer) == ("hevc", "yuv420p10le", "smpte2084")
 
 
-def test_interlaced_files_are_passed_over_unless_told_otherwise(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("is_usual", "wanted"), [(True, "frame"), (False, "off")])
+def test_fields_are_merged_unless_told_otherwise(
+    is_usual: bool, wanted: str, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vsr.jobs import looks
+    planned: list[str] = []
+    real = folder_run.plan
 
-    folder.put("a.mp4")
-    real = looks.traits_of
-    monkeypatch.setattr(looks, "traits_of", lambda *args: replace(real(*args), is_interlaced=True))
-    assert folder.run().skipped == 1
-    assert "deinterlace" in folder.reasons()["a.mp4"]
-    assert folder.run(is_usual=False).done == 1
+    def spy(source: Path, destination: Destination, resolved: Resolved, *, report: Report) -> Job:
+        planned.append(resolved.settings.run.deinterlace)
+        return real(source, destination, resolved, report=report)
+
+    monkeypatch.setattr(folder_run, "plan", spy)
+    make_clip(folder.src / "a.mp4", frames=3, width=64, height=64, options={"x264-params": "tff=1"})
+    make_clip(folder.src / "b.mp4", frames=3, width=64, height=64)
+    assert folder.run(is_usual=is_usual).done == 2
+    assert planned == [wanted, "off"]
 
 
 def test_clashes_are_refused_before_any_work(folder: Folder) -> None:
@@ -449,7 +455,7 @@ def test_no_memory_for_one_file_is_no_end_for_the_others(folder: Folder) -> None
 
 def test_a_results_file_that_cannot_be_written_ends_the_run(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.put("a.mp4", "b.mp4")
-    from vsr.jobs.results import Results
+    from vsr.jobs.folder.results import Results
 
     def full(self: Results, result: object) -> None:
         raise DiskFull("no space left for results.jsonl")
@@ -617,7 +623,7 @@ def test_a_destination_that_vanishes_is_not_made_anew(folder: Folder) -> None:
 
 
 def test_a_dry_run_counts_what_is_there(folder: Folder) -> None:
-    from vsr.jobs.folder_plan import plan_folder
+    from vsr.jobs.folder.plan import plan_folder
 
     folder.put("a.mp4", "c.mp4", "d.png")
     (folder.src / "bad.mp4").write_bytes(b"nothing")

@@ -1,6 +1,6 @@
 """A folder run: every video and image of a folder, one job each, through one executor; what is done is passed over.
 
-`listing` finds the sources, `naming` names the results, `folder_run` makes them, `arrivals` waits for more of them.
+`listing` finds the sources, `naming` names the results, `run` makes them, `arrivals` waits for more of them.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from vsr.core.events import FolderListed, FolderSummary, Report, Warned, silent
 from vsr.core.presets import find, resolve
 from vsr.core.settings import Resolved
 from vsr.core.stop import Stop
-from vsr.jobs.arrivals import Arrivals
 from vsr.jobs.executors.base import Executor
-from vsr.jobs.folder_run import FolderRun
-from vsr.jobs.listing import Listing
-from vsr.jobs.naming import TEMPLATE, Entry, clashes, refuse_clashes
-from vsr.jobs.rules import read_rules
-from vsr.jobs.wish import Wish
+from vsr.jobs.folder.arrivals import Arrivals
+from vsr.jobs.folder.listing import Listing
+from vsr.jobs.folder.naming import TEMPLATE, Entry, clashes, refuse_clashes
+from vsr.jobs.folder.rules import read_rules
+from vsr.jobs.folder.run import FolderRun
+from vsr.jobs.folder.wish import Wish
 
 POLL_S = 1.0
 _NAP_S = 0.1  # so soon a wish to stop is heard

@@ -17,14 +17,14 @@ from vsr.core.job import Destination
 from vsr.core.settings import Resolved
 from vsr.io.atomic import free_bytes
 from vsr.jobs.describe import pace
-from vsr.jobs.folder_run import FolderRun
-from vsr.jobs.naming import Entry, refuse_clashes
+from vsr.jobs.folder.naming import Entry, refuse_clashes
+from vsr.jobs.folder.rules import Traits
+from vsr.jobs.folder.run import FolderRun
+from vsr.jobs.folder.standing import planned
+from vsr.jobs.folder.wish import Wish
 from vsr.jobs.plan import plan
 from vsr.jobs.preflight import forecast_bytes
-from vsr.jobs.rules import Traits
-from vsr.jobs.standing import planned
 from vsr.jobs.status import read as read_status
-from vsr.jobs.wish import Wish
 from vsr.jobs.work import work_folder
 
 TIMED_KINDS = 8  # so many are run; the time of the others goes by their pixels

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vsr.core.errors import InputMissing, UsageError
-from vsr.jobs.listing import VIDEO_SUFFIXES, read_folder
+from vsr.jobs.folder.listing import VIDEO_SUFFIXES, read_folder
 
 
 def fill(folder: Path, *names: str) -> Path:

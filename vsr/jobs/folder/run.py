@@ -38,21 +38,21 @@ from vsr.core.settings import Resolved
 from vsr.core.stop import Stop
 from vsr.engines import registry
 from vsr.io import atomic
-from vsr.jobs.claims import claimed
 from vsr.jobs.executors.base import Executor
 from vsr.jobs.executors.opening import executor_for
-from vsr.jobs.home import Home
-from vsr.jobs.listing import Found, Listing, read_folder
-from vsr.jobs.looks import Looks
-from vsr.jobs.naming import Entry, Naming, entries
-from vsr.jobs.pace import Pace
+from vsr.jobs.folder.claims import claimed
+from vsr.jobs.folder.home import Home
+from vsr.jobs.folder.listing import Found, Listing, read_folder
+from vsr.jobs.folder.looks import Looks
+from vsr.jobs.folder.naming import Entry, Naming, entries
+from vsr.jobs.folder.pace import Pace
+from vsr.jobs.folder.results import Result, Results
+from vsr.jobs.folder.standing import Standing, result_of
+from vsr.jobs.folder.tally import Counted, Tally
+from vsr.jobs.folder.wish import Wish
 from vsr.jobs.plan import plan
-from vsr.jobs.results import Result, Results
 from vsr.jobs.run import Ended, run_each
-from vsr.jobs.standing import Standing, result_of
 from vsr.jobs.status import read as read_status
-from vsr.jobs.tally import Counted, Tally
-from vsr.jobs.wish import Wish
 from vsr.jobs.work import work_folder
 
 log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ class FolderRun:
         self.results = Results(wish.destination)
         names = {"source": str(wish.source), "destination": str(wish.destination), "results": str(self.results.path)}
         self.tally = Tally(report, **names)
-        self.looks = Looks(resolved, wish.every_rule(), scale=scale, keeps_deep=wish.is_usual)
+        self.looks = Looks(resolved, wish.every_rule(), scale=scale, is_usual=wish.is_usual)
         self._resolved = resolved
         self._report = report
         self._executor = executor

@@ -20,8 +20,8 @@ from typing import Literal
 from vsr.core.errors import InputError, OutputError
 from vsr.io.atomic import translate
 from vsr.jobs.facts import sampled
+from vsr.jobs.folder.listing import Found
 from vsr.jobs.journal import Json
-from vsr.jobs.listing import Found
 
 NAME = "results.jsonl"
 Status = Literal["begun", "done", "passed", "failed"]

@@ -11,24 +11,24 @@ from vsr.core.errors import VsrError
 from vsr.core.frame import pixel_format
 from vsr.core.settings import Resolved
 from vsr.io.probe import probe
-from vsr.jobs.listing import Found
-from vsr.jobs.naming import Entry
-from vsr.jobs.results import Results
-from vsr.jobs.rules import Rule, Traits, Verdict, judge, kept_deep, traits_of
-from vsr.jobs.standing import Judge, Standing
+from vsr.jobs.folder.listing import Found
+from vsr.jobs.folder.naming import Entry
+from vsr.jobs.folder.results import Results
+from vsr.jobs.folder.rules import Rule, Traits, Verdict, judge, traits_of, usual
+from vsr.jobs.folder.standing import Judge, Standing
 
 LOOK_S = 10.0  # for looking at headers before the start: what is not looked at by then is guessed by its size
 
 
 class Looks:
-    """Reads headers once a file. scale: of the folder, None with an exact size. keeps_deep: HDR keeps 10 bits."""
+    """Reads headers once a file. scale: of the folder, None with an exact size. is_usual: the usual rules hold."""
 
-    def __init__(self, resolved: Resolved, rules: Sequence[Rule], *, scale: float | None, keeps_deep: bool) -> None:
+    def __init__(self, resolved: Resolved, rules: Sequence[Rule], *, scale: float | None, is_usual: bool) -> None:
         self._resolved = resolved
         self._rules = rules
         self._scale = scale
-        self._keeps_deep = keeps_deep
-        self._judge = Judge(resolved, rules, keeps_deep=keeps_deep)
+        self._is_usual = is_usual
+        self._judge = Judge(resolved, rules, is_usual=is_usual)
         self._seen: dict[Found, Traits] = {}
 
     @property
@@ -52,7 +52,7 @@ class Looks:
         """
         traits = self.traits(entry.found)
         verdict = judge(traits, self._rules, self._resolved)
-        return replace(verdict, resolved=kept_deep(traits, verdict.resolved)) if self._keeps_deep else verdict
+        return replace(verdict, resolved=usual(traits, verdict.resolved)) if self._is_usual else verdict
 
     def traits(self, found: Found) -> Traits:
         """Give what a file is.

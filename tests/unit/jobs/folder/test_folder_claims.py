@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from vsr.core.errors import JobLocked, OutputError
-from vsr.jobs.claims import FOLDER, claimed
+from vsr.jobs.folder.claims import FOLDER, claimed
 
 
 def test_a_claim_is_one_processs_and_leaves_nothing(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_what_a_dead_process_had_claimed_is_free(tmp_path: Path) -> None:
     code = f"""
 import os, signal
 from pathlib import Path
-from vsr.jobs.claims import claimed
+from vsr.jobs.folder.claims import claimed
 with claimed(Path({str(tmp_path)!r}), "a.mp4"):
     os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -16,7 +16,7 @@ from vsr.core.job import Destination
 from vsr.io.containers import CONTAINERS, container_of, suffix_of
 from vsr.io.sequences import SUFFIXES
 from vsr.jobs.destination import IMAGE_CONTAINERS, LONGEST_NAME, image_container
-from vsr.jobs.listing import Found
+from vsr.jobs.folder.listing import Found
 
 TEMPLATE = "{stem}{suffix}"
 FIELDS: Mapping[str, str] = {

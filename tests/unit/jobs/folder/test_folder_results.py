@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from vsr.core.errors import DiskFull, OutputError
-from vsr.jobs.listing import Found
-from vsr.jobs.results import Asked, Result, Results, Source, source_of
+from vsr.jobs.folder.listing import Found
+from vsr.jobs.folder.results import Asked, Result, Results, Source, source_of
 
 
 def found(path: Path) -> Found:

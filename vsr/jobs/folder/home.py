@@ -26,6 +26,7 @@ class Home:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise atomic.translate(error, self.folder) from error
+        _keep(self.folder, self.folder)
         atomic.check_writable(self.folder / "any")
         self._was = _identity(self.folder)
 
@@ -51,6 +52,7 @@ class Home:
             result.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise atomic.translate(error, result) from error
+        _keep(result.parent, self.folder)
 
     def prune(self, result: Path) -> None:
         """Remove the folders around a result that did not come, as far as they hold nothing."""
@@ -63,6 +65,15 @@ class Home:
     def is_also(self, folder: Path) -> bool:
         """Whether another path leads to this folder."""
         return self.folder.exists() and folder.exists() and self.folder.samefile(folder)
+
+
+def _keep(folder: Path, top: Path) -> None:
+    """Bring the names of folders to the disk, up to that of `top`: the power may go, and what they hold with them."""
+    with suppress(OSError):  # a folder around that may not be read; results are synced by those who write them
+        atomic.sync(folder.parent)
+        while folder != top and top in folder.parents:
+            folder = folder.parent
+            atomic.sync(folder.parent)
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:

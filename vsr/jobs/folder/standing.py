@@ -16,10 +16,10 @@ from vsr import __version__
 from vsr.core.job import Destination
 from vsr.core.settings import Resolved, Settings, fields
 from vsr.engines import registry
+from vsr.jobs.folder.naming import Entry
+from vsr.jobs.folder.results import Asked, Result, Results, source_of
+from vsr.jobs.folder.rules import Rule
 from vsr.jobs.journal import Json
-from vsr.jobs.naming import Entry
-from vsr.jobs.results import Asked, Result, Results, source_of
-from vsr.jobs.rules import Rule
 from vsr.jobs.work import is_published, work_folder
 
 State = Literal["new", "done", "passed", "other"]
@@ -46,8 +46,8 @@ class Standing:
 class Judge:
     """Tells what stands at destinations, for one wish: settings and rules of a folder run."""
 
-    def __init__(self, resolved: Resolved, rules: Sequence[Rule], *, keeps_deep: bool) -> None:
-        said = json.dumps([touching(resolved.settings), repr(rules), keeps_deep], sort_keys=True)
+    def __init__(self, resolved: Resolved, rules: Sequence[Rule], *, is_usual: bool) -> None:
+        said = json.dumps([touching(resolved.settings), repr(rules), is_usual], sort_keys=True)
         self.folder = hashlib.sha256(said.encode()).hexdigest()
         self._models: dict[tuple[str | None, float | None, int | None], tuple[str, int, str]] = {}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vsr.jobs.pace import Pace
+from vsr.jobs.folder.pace import Pace
 
 
 class Clock:

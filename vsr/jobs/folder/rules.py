@@ -39,7 +39,6 @@ _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "": operator.eq, "=": operator.eq,
     "==": operator.eq, "!=": operator.ne,
 }  # fmt: skip
-_INTERLACED = "interlaced: deinterlace it first, or have it taken as it is with --no-usual-rules"
 _NUMBER = re.compile(r"\s*(<=|>=|==|!=|<|>|=|)\s*(-?\d+(?:\.\d+)?)\s*")
 
 
@@ -121,11 +120,6 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
     return tuple(_rule(item, f"{path}, rule {number}") for number, item in enumerate(listed, 1))
 
 
-def usual_rules() -> tuple[Rule, ...]:
-    """Give the rules that hold unless the user says they shall not."""
-    return (Rule(name="interlaced", when={"is_interlaced": (True,)}, skip=_INTERLACED),)
-
-
 def large_rule(height: int) -> tuple[Rule, ...]:
     """Give the rule that passes over what has so many lines already."""
     said = f"already {height} lines high or more"
@@ -147,6 +141,19 @@ def judge(traits: Traits, rules: Sequence[Rule], resolved: Resolved) -> Verdict:
             return Verdict(resolved=resolved, skip=rule.skip, names=tuple(names))
         resolved = _with(resolved, rule.settings, rule.name)
     return Verdict(resolved=resolved, names=tuple(names))
+
+
+def usual(traits: Traits, resolved: Resolved) -> Resolved:
+    """Give the settings with what holds unless the user says it shall not: fields merged, HDR kept deep."""
+    return kept_deep(traits, merged_fields(traits, resolved))
+
+
+def merged_fields(traits: Traits, resolved: Resolved) -> Resolved:
+    """Give the settings that merge the fields of an interlaced video; what the user chose stays."""
+    is_chosen = resolved.origins["deinterlace"] != "default" or resolved.settings.run.decoder != "pyav"
+    if traits.kind != "video" or not traits.is_interlaced or is_chosen:
+        return resolved
+    return _with(resolved, {"deinterlace": "frame"}, "interlaced")
 
 
 def kept_deep(traits: Traits, resolved: Resolved) -> Resolved:

@@ -11,7 +11,17 @@ from tests.media import BT2020_PQ, make_clip
 from vsr.core.errors import SettingsError
 from vsr.core.presets import Preset, resolve
 from vsr.io.probe import probe
-from vsr.jobs.rules import Rule, Traits, judge, kept_deep, large_rule, read_rules, traits_of, usual_rules
+from vsr.jobs.folder.rules import (
+    Rule,
+    Traits,
+    judge,
+    kept_deep,
+    large_rule,
+    merged_fields,
+    read_rules,
+    traits_of,
+    usual,
+)
 
 FILM = Traits(
     path="films/a.mkv",
@@ -132,8 +142,11 @@ def test_a_rule_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_the_usual_rules() -> None:
-    assert judge(replace(FILM, is_interlaced=True), usual_rules(), PLAIN).skip.startswith("interlaced")
-    assert judge(FILM, usual_rules(), PLAIN).skip == ""
+    fields = replace(FILM, is_interlaced=True)
+    assert usual(fields, PLAIN).settings.run.deinterlace == "frame"
+    assert usual(FILM, PLAIN) == PLAIN
+    for flags in ({"deinterlace": "off"}, {"decoder": "ffmpeg"}):
+        assert merged_fields(fields, resolve(flags)).settings.run.deinterlace == "off"
     assert judge(FILM, large_rule(720), PLAIN).skip == "already 720 lines high or more"
     assert judge(FILM, large_rule(721), PLAIN).skip == ""
 
@@ -181,7 +194,7 @@ def test_traits_are_read_from_headers(tmp_path: Path) -> None:
 
 
 def test_the_rules_of_the_documentation_are_rules(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[3] / "docs" / "folders.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[4] / "docs" / "folders.md").read_text(encoding="utf-8")
     first, second = rules(tmp_path, page.partition("```toml\n")[2].partition("```")[0])
     assert first.fits(replace(FILM, height=320, path="scans/1.mkv", codec="dvvideo"))
     assert not first.fits(FILM)
