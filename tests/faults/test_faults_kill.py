@@ -28,7 +28,7 @@ def begun(scene: Scene) -> list[int]:
 
 @pytest.mark.parametrize(
     ("kills", "frames"),
-    [pytest.param(5, 80, id="5 times"), pytest.param(20, 320, id="20 times", marks=pytest.mark.slow)],
+    [pytest.param(5, 160, id="5 times"), pytest.param(20, 480, id="20 times", marks=pytest.mark.slow)],
 )
 def test_kill_at_random_moments_in_a_row(kills: int, frames: int, make_scene: MakeScene, tell: Tell) -> None:
     scene = make_scene(frames=frames)

@@ -114,7 +114,7 @@ def test_link_that_leads_nowhere(scene: Scene) -> None:
 
 
 def test_two_at_the_same_job(scene: Scene, tell: Tell) -> None:
-    first = scene.start(("slow_engine", {"seconds": 0.1}))
+    first = scene.start(("slow_engine", {"seconds": 0.3}))
     wait_for(scene, 1)
     second = scene.run()
     assert second.code == 7

@@ -34,7 +34,7 @@ def is_alive(pid: int) -> bool:
 
 def test_worker_is_killed(make_scene: MakeScene, tell: Tell) -> None:
     """Its chunk goes back to the queue, and the bytes are those of one process."""
-    scene = make_scene(frames=240)
+    scene = make_scene(frames=480)
     run = scene.start(more=WORKERS)
     wait_for(scene, 1)
     victim = workers_of(run.pid)[0]
@@ -45,7 +45,7 @@ def test_worker_is_killed(make_scene: MakeScene, tell: Tell) -> None:
 
 
 def test_everybody_is_killed(make_scene: MakeScene, tell: Tell) -> None:
-    scene: Scene = make_scene(frames=240)
+    scene: Scene = make_scene(frames=480)
     run = scene.start(more=WORKERS)
     wait_for(scene, 1)
     workers = workers_of(run.pid)
