@@ -21,10 +21,13 @@ from tests.media import make_clip, numbers_of
 from vsr.core.errors import ChangedSinceStart, InputMissing, JobError, ModelError, UsageError
 from vsr.core.job import Job
 from vsr.core.presets import resolve
+from vsr.io import remote
 from vsr.jobs.executors import node, ray_cluster
 from vsr.jobs.executors.base import Failed, Finished, Outcome, Task, Working
 from vsr.jobs.executors.board import Said
 from vsr.jobs.executors.here import Here
+from vsr.jobs.folder.entry import run_folder
+from vsr.jobs.folder.wish import Wish
 from vsr.jobs.plan import plan
 from vsr.jobs.remote import staged_remote
 from vsr.pipeline.chunk import segment_name
@@ -174,6 +177,24 @@ def test_a_source_that_no_node_sees_is_fetched_by_its_url(executor, bucket, tmp_
         staged.source.unlink()
         far = sorted(executor.run(iter(tasks), lambda working: None), key=lambda o: o.task.chunk.index)
     assert _digests(far) == _digests(near)
+
+
+def test_a_folder_run_makes_the_same_files(cluster, bucket, tmp_path):
+    """On this machine alone, on the cluster, and on the cluster from S3 to S3."""
+    (tmp_path / "src").mkdir()
+    for name, frames in (("a.mkv", 12), ("b.mkv", 7)):
+        clip = make_clip(tmp_path / "src" / name, frames=frames, audio=1)
+        put(bucket, f"in/{name}", clip.read_bytes())
+    settings = {"model": "bicubic", "scale": 2.0, "chunk_frames": 6}
+    near, far = tmp_path / "near", tmp_path / "far"
+    run_folder(Wish(source=tmp_path / "src", destination=near), resolve(settings))
+    onto = resolve({**settings, "cluster": "ray"})
+    assert run_folder(Wish(source=tmp_path / "src", destination=far), onto).done == 2
+    assert run_folder(Wish(source=f"{bucket}/in", destination=f"{bucket}/out"), onto).done == 2
+    for name in ("a.mkv", "b.mkv"):
+        assert (far / name).read_bytes() == (near / name).read_bytes()
+        assert remote.fetch(f"{bucket}/out/{name}", tmp_path / "got").read_bytes() == (near / name).read_bytes()
+    assert sorted(path.name for path in far.iterdir()) == ["a.mkv", "b.mkv", "results.jsonl"]
 
 
 @pytest.mark.slow

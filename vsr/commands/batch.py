@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 @click.command("batch", cls=SettingsCommand)
-@click.argument("source", metavar="SRC", type=click.Path(path_type=Path))
-@click.argument("destination", metavar="DST", type=click.Path(path_type=Path))
+@click.argument("source", metavar="SRC", type=click.Path())
+@click.argument("destination", metavar="DST", type=click.Path())
 @click.option(
     "--name",
     default="{stem}{suffix}",
@@ -59,8 +59,8 @@ if TYPE_CHECKING:
 @volume_flags
 @settings_flags()
 def command(
-    source: Path,
-    destination: Path,
+    source: str,
+    destination: str,
     name: str,
     include: tuple[str, ...],
     exclude: tuple[str, ...],
@@ -84,9 +84,13 @@ def command(
     whose source or settings have changed is made anew with --overwrite. A file that fails stops no other; what was
     stopped goes on when the same command is given again, and several may work on one folder at a time.
 
+    SRC and DST may be URLs (s3://, gs://, ...): a source is fetched when its turn comes, a result is stored when it is
+    whole.
+
     \b
     vsr batch holidays/ holidays-x2/
     vsr batch films/ out/ --include "*.mkv" --height 1080 --skip-height 1080 --retry 1
+    vsr batch s3://in/films s3://out/films --cluster ray
     vsr batch inbox/ outbox/ --watch --name "{stem}_{model}_x{scale}{suffix}"
     """
     resolved = resolve(given(flags), find(preset) if preset else None)
@@ -94,11 +98,11 @@ def command(
         raise UsageError("--watch and --dry-run exclude each other")
 
     from vsr.jobs.folder.rules import read_rules
-    from vsr.jobs.folder.wish import Wish
+    from vsr.jobs.folder.wish import Wish, where
 
     wish = Wish(
-        source=source,
-        destination=destination,
+        source=where(source),
+        destination=where(destination),
         name=name,
         include=include,
         exclude=exclude,
@@ -155,14 +159,15 @@ def _show_plan(wish: Wish, resolved: Resolved, *, as_json: bool) -> None:
 
 def _row(file: FilePlan) -> tuple[str, ...]:
     is_made = file.action in ("make", "go on")
+    is_reckoned = is_made and not file.is_unknown
     return (
         file.action,
         str(file.source),
         f"{file.width}x{file.height}" if file.width else "",
         str(file.frames or ""),
-        clock(file.seconds) if is_made else "",
+        clock(file.seconds) if is_reckoned else "",
         str(file.destination) if is_made else "",
-        amount(file.bytes) if is_made else "",
+        amount(file.bytes) if is_reckoned else "",
         file.reason,
     )
 
@@ -170,7 +175,8 @@ def _row(file: FilePlan) -> tuple[str, ...]:
 def _sum(plan: FolderPlan) -> str:
     actions = [file.action for file in plan.files]
     counts = ", ".join(f"{actions.count(action)} to {action}" for action in ("make", "go on", "skip", "refuse"))
+    unknown = f"; {plan.unknown} by URL are not in these figures: they were not looked at" if plan.unknown else ""
     return (
         f"{counts}, {actions.count('done')} done; {plan.others} other files; about {clock(plan.seconds)}, "
-        f"{amount(plan.bytes)} ({amount(plan.free_bytes)} are free)"
+        f"{amount(plan.bytes)} ({amount(plan.free_bytes)} are free){unknown}"
     )

@@ -18,7 +18,8 @@ from vsr.core.errors import DiskFull, OutputError, OutputExists
 
 NAME_BYTES = 255  # NAME_MAX of the common file systems
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+# No links at all, no more to one file, or none from one folder into another (file systems made of several).
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
 
 
 @contextmanager
@@ -32,10 +33,12 @@ def staged(destination: Path, *, overwrite: bool, parts: Path | None = None) -> 
     Raises:
         OutputExists: it is there, and `overwrite` is not set.
         DiskFull: no space left.
-        OutputError: the folder is missing or read-only, the name is a folder's, or the block met an OSError.
+        OutputError: the folder is missing or read-only, the name is a folder's or a device's, or the block met an
+            OSError.
     """
     final = _resolved(destination)
     check_writable(final)
+    refuse_device(final)
     if final.is_dir():
         raise OutputError(f"{destination} is a folder", hint="Name a file with -o.")
     if not overwrite and final.exists():
@@ -118,6 +121,18 @@ def check_writable(destination: Path) -> None:
             pass
     except OSError as error:
         raise translate(error, destination) from error
+
+
+def refuse_device(destination: Path) -> None:
+    """Refuse the name of a device, a pipe or a socket: a file that takes its name takes it away from all who use it.
+
+    Raises:
+        OutputError: it is one.
+    """
+    if destination.exists() and not (destination.is_file() or destination.is_dir()):
+        raise OutputError(
+            f"{destination} is no file but a device or a pipe", hint="Results are whole files: name one with -o."
+        )
 
 
 def free_bytes(path: Path) -> int:

@@ -22,7 +22,7 @@ from vsr.io.formats import Unpacker
 from vsr.io.frames import Decoded, timed, to_frame
 from vsr.io.images import ImageSource
 from vsr.io.inputs import open_input
-from vsr.io.limits import MAX_PIXELS, check_pixels
+from vsr.io.limits import MAX_PIXELS, check_pixels, ffmpeg_limit
 from vsr.io.scan import packets
 from vsr.io.seeking import decode, decode_from
 from vsr.io.timing import Clock
@@ -123,7 +123,7 @@ class PyavSource:
         stream = container.streams[at] if at < len(container.streams) else None
         if not isinstance(stream, VideoStream):
             raise DecodeError(f"{self.info.path} has no video stream {at} any more", hint="It has changed; plan anew.")
-        stream.codec_context.options = {"max_pixels": str(self.max_pixels)}
+        stream.codec_context.options = {"max_pixels": ffmpeg_limit(self.max_pixels)}
         stream.codec_context.thread_count = self.threads
         if self.threads > 1:
             # Slices would help no stream of today's encoders: they write one a frame.

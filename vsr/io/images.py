@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from vsr.core.errors import DecodeError, EncodeError, InputMissing
 from vsr.core.frame import Frame, PixelFormat, pixel_format
 from vsr.core.media import MediaInfo, OutputSpec, Span
-from vsr.io.atomic import translate
+from vsr.io.atomic import sync, translate
 from vsr.io.base import DecodeTally, Written
 from vsr.io.headers import parse_header
 from vsr.io.limits import MAX_PIXELS, check_image_file, check_pixels
@@ -119,12 +119,16 @@ class ImageSink:
 
         Raises:
             EncodeError: no frame was written.
+            DiskFull, OutputError: the disk does not take it.
         """
         if not self._times:
             raise EncodeError(f"no frame was written to {self.path}")
         folder = self.path.parent if self.single else self.path
         if folder.is_dir():
-            sync_folder(folder)
+            try:
+                sync_folder(folder)
+            except OSError as error:
+                raise translate(error, folder) from error
         return Written(
             path=self.path,
             frames=len(self._times),
@@ -239,12 +243,12 @@ def write_whole(target: Path, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    """Make renames in a folder durable.
+
+    Raises:
+        OSError: the disk does not take them.
+    """
+    sync(folder)
 
 
 def _load(file: Path, max_pixels: int) -> tuple[Plane, ...]:

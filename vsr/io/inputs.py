@@ -11,7 +11,7 @@ import av.error
 from av.container import InputContainer
 
 from vsr.core.errors import DecodeError, InputError, InputLimits, InputMissing, NotMedia, UnsupportedInput
-from vsr.io.limits import MAX_PIXELS, MAX_STREAMS, check_streams
+from vsr.io.limits import MAX_PIXELS, MAX_STREAMS, check_streams, ffmpeg_limit
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def open_input(path: Path, *, max_pixels: int = MAX_PIXELS) -> InputContainer:
         "protocol_whitelist": "file",
         "format_whitelist": FORMATS,
         "max_streams": str(MAX_STREAMS + 1),
-        "max_pixels": str(max_pixels),  # of the decoders that look for a stream's properties
+        "max_pixels": ffmpeg_limit(max_pixels),  # of the decoders that look for a stream's properties
     }
     try:
         container = av.open(name, "r", options=options, metadata_errors="replace")

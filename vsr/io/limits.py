@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from vsr.core.errors import InputLimits
 
+_FFMPEG_PIXELS = (1 << 31) - 1  # the most that its option takes
 MAX_PIXELS = 1 << 28  # FFmpeg's own limit too: more than 2^31 bytes at 8 a pixel it never allocates
 MAX_STREAMS = 1000
 MAX_PACKETS = 20_000_000  # of the video: four days at 60 frames a second; up to 6 GB while they are scanned
@@ -28,6 +29,11 @@ _MAX_DEPTH = 10  # FFmpeg's too
 _MAX_HEADER = 64 << 20  # of a compressed MP4 header, when it is unpacked
 
 _PARENTS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"}
+
+
+def ffmpeg_limit(max_pixels: int) -> str:
+    """Give FFmpeg's `max_pixels` for a limit of ours: of a number beyond its own it makes an error of the file's."""
+    return str(min(max_pixels, _FFMPEG_PIXELS))
 
 
 def check_pixels(path: Path, width: int, height: int, max_pixels: int) -> None:

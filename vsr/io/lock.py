@@ -58,6 +58,10 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(file)  # and with it the lock
+        with suppress(OSError):  # the folder is gone too, or somebody has made a new lock in it
+            if not path.exists():
+                # NFS keeps a file that is removed while it is open, under another name: its folder can go only now.
+                path.parent.rmdir()
 
 
 def holder(path: Path) -> Holder | None:

@@ -27,7 +27,7 @@ from vsr.io import scan as scanning
 from vsr.io import sequences, streams
 from vsr.io.formats import travel_format
 from vsr.io.inputs import check_regular, open_input
-from vsr.io.limits import MAX_PIXELS, check_packets, check_pixels, check_tables
+from vsr.io.limits import MAX_PIXELS, check_packets, check_pixels, check_tables, ffmpeg_limit
 from vsr.io.tags import SITINGS, color_spec
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ def probe(
 def _describe(path: Path, container: InputContainer, max_pixels: int, scan: bool) -> MediaInfo:
     stream, warnings = _choose(path, container)
     _check_size(path, stream.width, stream.height, max_pixels)
-    stream.codec_context.options = {"max_pixels": str(max_pixels)}
+    stream.codec_context.options = {"max_pixels": ffmpeg_limit(max_pixels)}
     frame, found, broken = _read(path, container, stream, scan)
     if frame is not None:
         _check_size(path, frame.width, frame.height, max_pixels)

@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,7 @@ _VERSIONS = (
     "LastModified",
     "last_modified",
     "created",
+    "modificationTime",
 )
 _LOCAL_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENAMETOOLONG)
 
@@ -96,6 +98,13 @@ def file_name(url: str) -> str:
     if name in ("", "..") or "/" not in url.partition("://")[2] or "\0" in name:
         raise UsageError(f"{url} names no file", hint="Write SCHEME://BUCKET/FOLDER/NAME.SUFFIX.")
     return name
+
+
+def plain(url: str) -> str:
+    """Give a URL as it is held against others: of a store's several schemes one, no slash at its end."""
+    scheme, _, rest = url.partition("://")
+    scheme = scheme.lower()
+    return f"{EXTRAS.get(scheme, scheme)}://{rest.rstrip('/')}"
 
 
 def look(url: str) -> Origin:
@@ -157,7 +166,7 @@ def fetch(url: str, folder: Path) -> Path:
     system, path = _open(url)
     found = _look(system, path, url)
     entry = folder / _key(found)
-    here = entry / "data" / file_name(url)
+    here = place(found, folder)
     if _has(entry, here, found):
         return here
     try:
@@ -171,6 +180,15 @@ def fetch(url: str, folder: Path) -> Path:
             with atomic.staged(entry / "origin.json", overwrite=True) as part:
                 part.write_text(json.dumps(asdict(found)), encoding="utf-8")
     return here
+
+
+def place(found: Origin, folder: Path) -> Path:
+    """Give where `fetch` keeps a file of this version, whether it is there or not.
+
+    Raises:
+        UsageError: the URL names no file.
+    """
+    return folder / _key(found) / "data" / file_name(found.url)
 
 
 def origin(file: Path) -> Origin | None:
@@ -196,6 +214,13 @@ def kept(file: Path) -> Iterator[None]:
             mark.unlink(missing_ok=True)
 
 
+def release(file: Path) -> None:
+    """Say that nobody is about to need a fetched file again: of all that may be thrown out it goes first, at once."""
+    if origin(file) is not None:
+        with suppress(OSError):  # thrown out meanwhile
+            os.utime(file.parent.parent / "origin.json", (0, 0))
+
+
 def store(path: Path, url: str, *, overwrite: bool = False) -> None:
     """Put a file, or every file of a folder, at `url`; size and both ends are read back and compared.
 
@@ -214,6 +239,17 @@ def store(path: Path, url: str, *, overwrite: bool = False) -> None:
     for file in sorted(path.rglob("*")):
         if file.is_file():
             _upload(file, f"{url.rstrip('/')}/{file.relative_to(path).as_posix()}")
+
+
+def holds(url: str, path: Path) -> bool:
+    """Whether what lies at `url` has the size and both ends of a file.
+
+    Raises:
+        InputMissing, InputError, UsageError: as `look`.
+    """
+    system, final = _open(url)
+    with _asking(url):
+        return _is_same(system, final, path)
 
 
 def _open(url: str) -> tuple[AbstractFileSystem, str]:
@@ -269,7 +305,11 @@ def _look(system: AbstractFileSystem, path: str, url: str) -> Origin:
 
 
 def _origin(url: str, info: dict[str, object]) -> Origin:
-    version = next((f"{name}={info[name]}" for name in _VERSIONS if info.get(name) is not None), "")
+    name = next((name for name in _VERSIONS if info.get(name) is not None), "")
+    mark = info.get(name)
+    if isinstance(mark, datetime):  # some tell it as a number when they list
+        mark = mark.timestamp()
+    version = f"{name}={mark}" if name else ""
     return Origin(url=url, size=int(str(info.get("size") or 0)), version=version)
 
 
@@ -375,22 +415,24 @@ def _compare(system: AbstractFileSystem, target: str, path: Path, url: str) -> N
     Raises:
         OutputError: it is something else.
     """
+    if not _is_same(system, target, path):
+        stored = int(system.info(target)["size"])
+        raise OutputError(
+            f"{url} holds {stored} bytes that are not the {path.stat().st_size} of {path}",
+            hint="Somebody else writes to it, or the store is at fault. Run the command again.",
+        )
+
+
+def _is_same(system: AbstractFileSystem, target: str, path: Path) -> bool:
     system.invalidate_cache()
     size = path.stat().st_size
-    stored = int(system.info(target)["size"])
+    if int(system.info(target)["size"]) != size:
+        return False
     with path.open("rb") as file:
         head = file.read(TAIL_BYTES)
         file.seek(max(0, size - TAIL_BYTES))
         tail = file.read()
-    is_same = stored == size and (
-        size == 0
-        or (
-            system.cat_file(target, start=0, end=len(head)) == head
-            and system.cat_file(target, start=size - len(tail), end=size) == tail
-        )
+    return size == 0 or (
+        bytes(system.cat_file(target, start=0, end=len(head))) == head
+        and bytes(system.cat_file(target, start=size - len(tail), end=size)) == tail
     )
-    if not is_same:
-        raise OutputError(
-            f"{url} holds {stored} bytes that are not the {size} of {path}",
-            hint="Somebody else writes to it, or the store is at fault. Run the command again.",
-        )

@@ -65,10 +65,7 @@ def decoding_order(segments: Sequence[Path], spec: OutputSpec, pts: Sequence[int
             stream = segment.streams.video[0]
             header = _header(stream, spec)
             if header != (first := header if first is None else first):
-                raise MuxError(
-                    f"segment {path} has another header than the first one: it was written by another encoder",
-                    hint="Use one version of the encoder on all machines, and run again with --restart.",
-                )
+                raise _other_encoder(path)
             tick = Fraction(stream.time_base or 1) / spec.time_base
             times = [(packet.pts or 0) * tick for packet in segment.demux(stream) if packet.size]
         ranks = sorted(range(len(times)), key=times.__getitem__)
@@ -81,6 +78,17 @@ def decoding_order(segments: Sequence[Path], spec: OutputSpec, pts: Sequence[int
     if len(order) != len(pts):
         raise MuxError(f"{len(segments)} segments hold {len(order)} frames, {len(pts)} were planned")
     return order
+
+
+def refuse_other_encoder(path: Path, first: Path, spec: OutputSpec) -> None:
+    """Hold one segment's header against another's, long before they are joined.
+
+    Raises:
+        MuxError: they were written by different encoders, or one cannot be read.
+    """
+    with open_segment(path) as segment, open_segment(first) as other:
+        if _header(segment.streams.video[0], spec) != _header(other.streams.video[0], spec):
+            raise _other_encoder(path)
 
 
 def video_packets(
@@ -129,6 +137,13 @@ def _header(stream: VideoStream, spec: OutputSpec) -> bytes:
         return header
     units = re.split(rb"\x00{2,3}\x01", header)
     return b"".join(unit for unit in units if unit[:1] and unit[0] >> 1 & 0x3F != _HEVC_PREFIX_SEI)
+
+
+def _other_encoder(path: Path) -> MuxError:
+    return MuxError(
+        f"segment {path} has another header than the first one: it was written by another encoder",
+        hint="Use one version of the encoder, that which the job was begun with, or begin anew with --restart.",
+    )
 
 
 def _as_it_is(packet: Packet[VideoStream]) -> Packet[VideoStream]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from vsr.core.errors import OutputError, OutputExists, UsageError
 from vsr.core.job import Destination, DestinationKind
 from vsr.core.media import MediaInfo
-from vsr.io.atomic import translate
+from vsr.io.atomic import refuse_device, translate
 from vsr.io.containers import container_of, default_container, suffix_of
 
 IMAGE_CONTAINERS = {"png": ".png", "jpeg": ".jpg", "tiff": ".tiff", "webp": ".webp"}
@@ -46,7 +46,7 @@ def destination(
     Raises:
         UsageError: an image asked of a video, or a video and an image container together.
         OutputExists: it is there, and `overwrite` is not set.
-        OutputError: it is the source itself.
+        OutputError: it is the source itself, or a device.
     """
     container = _ALIASES.get(container or "", container)
     try:
@@ -55,13 +55,24 @@ def destination(
         else:
             made = _by_default(info, container, label) if path is None else _from_path(info, path, container)
         _refuse_source(info, made)
-        taken = not overwrite and not is_ours(made) and _taken(made)
+        refuse_device(made.path)
+        refuse_taken(made, overwrite=overwrite, is_ours=is_ours)
     except OSError as error:  # a name too long for the system, a folder that may not be looked into
         wanted = path.path if isinstance(path, Destination) else path
         raise translate(error, wanted or info.path) from error
-    if taken:
-        raise OutputExists(f"{taken} exists", hint="Add --overwrite to replace it, or name another with -o.")
     return made
+
+
+def refuse_taken(made: Destination, *, overwrite: bool, is_ours: Callable[[Destination], bool]) -> None:
+    """Refuse a destination at which something stands that is not to be replaced, and is not `is_ours`.
+
+    Raises:
+        OutputExists: it is there, and `overwrite` is not set.
+        OSError: it cannot be looked at.
+    """
+    taken = not overwrite and _taken(made)
+    if taken and not is_ours(made):
+        raise OutputExists(f"{taken} exists", hint="Add --overwrite to replace it, or name another with -o.")
 
 
 def image_container(path: Path) -> str | None:

@@ -7,9 +7,10 @@ that a user knows.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from vsr import __version__
@@ -84,15 +85,39 @@ def differences(before: Facts, now: Facts) -> list[str]:
 def content(info: MediaInfo) -> str:
     """Give a digest of the source's files: of images all, of a video its size, its beginning and its end.
 
-    What stands between is in the digest of the packet scan.
+    What stands between is in the digest of the packet scan. Images are read again only when their size or time is
+    another: there may be a hundred thousand.
 
     Raises:
         InputError: a file is gone or cannot be read.
     """
-    digest = hashlib.sha256()
-    for file in info.files or (info.path,):
+    if info.kind == "video":
+        return _digest_of((info.path,), _sample)
+    return _digest_of_images(info.files, stamps(info.files))
+
+
+def stamps(files: Iterable[Path]) -> tuple[tuple[int, int], ...]:
+    """Give size and time of files; zeros for one that is not there."""
+    found = []
+    for file in files:
         try:
-            digest.update(_sample(file) if info.kind == "video" else file.read_bytes())
+            stat = file.stat()
+            found.append((stat.st_size, stat.st_mtime_ns))
+        except OSError:
+            found.append((0, 0))
+    return tuple(found)
+
+
+@functools.lru_cache(maxsize=1)
+def _digest_of_images(files: tuple[Path, ...], stamped: tuple[tuple[int, int], ...]) -> str:
+    return _digest_of(files, Path.read_bytes)
+
+
+def _digest_of(files: tuple[Path, ...], read: Callable[[Path], bytes]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        try:
+            digest.update(read(file))
         except FileNotFoundError as error:
             raise missing(file) from error
         except OSError as error:

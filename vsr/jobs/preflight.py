@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vsr.core.errors import DiskFull, JobError, OutOfMemory, VsrError
+from vsr.core.errors import DiskFull, JobError, OutOfMemory, OutputError, VsrError
 from vsr.core.frame import pixel_format
 from vsr.core.job import Job
 from vsr.engines.device import free_bytes
@@ -66,10 +66,11 @@ def refuse_impossible(job: Job) -> tuple[str, ...]:
     """Refuse a job that cannot end well; give what is worth a warning. With --force a forecast refuses nothing.
 
     Raises:
-        OutputError: the folder is missing or read-only.
+        OutputError: the folder is missing or read-only, or the result's own name is where a disk begins.
         DiskFull: not even the low end of the forecast fits on the disk, into a file, or into the names there are.
         OutOfMemory: not even the low end of the forecast fits into memory.
     """
+    _refuse_mount(job.destination.path)
     atomic.check_writable(job.destination.path)
     told = []
     for is_sure, error in _doubts(job):
@@ -101,6 +102,14 @@ def in_words(seconds: float) -> str:
     days, hours = divmod(hours, 24)
     parts = [f"{days} d" if days else "", f"{hours} h" if hours else "", f"{minutes} min" if minutes else ""]
     return "about " + " ".join([part for part in parts if part][:2])
+
+
+def _refuse_mount(path: Path) -> None:
+    """A result is made beside its place and takes it in one step; beside a disk's own folder is another disk."""
+    place = path.resolve()
+    if place.is_mount() or any(place == where for where, _ in _mounts()):
+        hint = f"Name something in it: {path / 'result'}" if path.is_dir() else "Name the folder around it."
+        raise OutputError(f"{path} is where another disk begins, and cannot be replaced", hint=hint)
 
 
 def _doubts(job: Job) -> Iterator[tuple[bool, VsrError]]:
@@ -205,17 +214,22 @@ def _largest_file(path: Path) -> tuple[int | None, str]:
 def _file_system(path: Path) -> str:
     """Give the kind of the file system that `path` lies on, as Linux names it; "" where nobody says."""
     folder = path.resolve().parent
+    found: tuple[int, str] = (-1, "")
+    for where, kind in _mounts():
+        if folder.is_relative_to(where) and len(where.parts) >= found[0]:
+            found = (len(where.parts), kind)
+    return found[1]
+
+
+def _mounts() -> Iterator[tuple[Path, str]]:
+    """Yield where file systems begin, and their kinds, as Linux names them; nothing where nobody says."""
     try:
         lines = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
-        return ""
-    found: tuple[int, str] = (-1, "")
+        return
     for line in lines:
         before, _, after = line.partition(" - ")
-        where = Path(before.split()[4].replace("\\040", " "))
-        if folder.is_relative_to(where) and len(where.parts) >= found[0]:
-            found = (len(where.parts), after.split()[0])
-    return found[1]
+        yield Path(before.split()[4].replace("\\040", " ")), after.split()[0]
 
 
 def _free_names(path: Path) -> int | None:

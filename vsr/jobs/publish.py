@@ -47,6 +47,7 @@ def publish(work: Work) -> tuple[int, Sequence[str]]:
             span=job.span,
             faststart=job.settings.encode.faststart,
         )
+        work.check_source()  # the other streams were read just now
         _check_count(work, joined.frames)
         if joined.warnings and job.settings.run.strict:
             raise MuxError("; ".join(joined.warnings), hint="Choose another container, or leave out --strict.")
@@ -76,9 +77,12 @@ def _place(picture: Path, target: Path) -> None:
         if error.errno not in atomic.NO_LINKS:
             raise
         shutil.copyfile(picture, target)
+        atomic.sync(target)  # the picture itself, which is on the disk, is removed when all is done
 
 
 def _check_count(work: Work, frames_out: int) -> None:
+    path = work.job.destination.path
     if work.done_frames != frames_out:
-        path = work.job.destination.path
         raise JobError(f"{work.done_frames} frames went in, {frames_out} would come out in {path}")
+    if not frames_out:
+        raise JobError(f"nothing of {work.job.source.path} could be decoded: {path} would hold no frame")

@@ -11,6 +11,7 @@ from typing import Any, cast
 from vsr.core.card import Precision
 from vsr.core.events import StageLoad
 from vsr.core.job import ChunkResult, Job
+from vsr.io.versions import libraries
 from vsr.jobs.facts import Facts
 from vsr.jobs.journal import Record
 from vsr.pipeline.chunk import segment_name
@@ -35,6 +36,11 @@ def device_kind(job: Job) -> str:
     return job.compute.device.partition(":")[0]
 
 
+def library_versions() -> dict[str, str]:
+    """Give the versions of the libraries that pixels go through: another one may round or encode otherwise."""
+    return {name: version for name, version in libraries() if name not in ("spandrel", "safetensors")}
+
+
 def begun_record(job: Job, known: Facts, command: str) -> Record:
     """Give the first record of a journal: everything that a later run is held against, and what people are shown."""
     return {
@@ -47,13 +53,14 @@ def begun_record(job: Job, known: Facts, command: str) -> Record:
             "tile": job.compute.tile,
             "threads": job.output.threads,
         },
+        "libraries": library_versions(),
         "track": [list(place) for place in job.track],
         "source": str(job.source.path.absolute()),
         "destination": str(job.destination.path.absolute()),
         "frames": sum(chunk.frames for chunk in job.chunks),
         "chunks": len(job.chunks),
         "model": job.card.id,
-        "command": command,
+        "command": " ".join(word for word in command.split(" ") if word != "--restart"),  # what goes on with it
         "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
 
@@ -80,7 +87,9 @@ def chunk_result(record: Record, folder: Path, job: Job) -> ChunkResult | None:
     said = cast("dict[str, Any]", record)
     try:
         index = int(said["index"])
-        chunk = next(chunk for chunk in job.chunks if chunk.index == index)
+        chunk = job.chunks[index]  # there may be thousands
+        if chunk.index != index:
+            return None
         return ChunkResult(
             index=index,
             path=folder / segment_name(job, chunk),
@@ -93,7 +102,7 @@ def chunk_result(record: Record, folder: Path, job: Job) -> ChunkResult | None:
             stages=tuple(StageLoad(**stage) for stage in said["stages"]),
             warnings=tuple(said["warnings"]),
         )
-    except (KeyError, TypeError, ValueError, StopIteration):
+    except (KeyError, IndexError, TypeError, ValueError):
         return None
 
 
@@ -106,6 +115,11 @@ def recorded_track(record: Record) -> tuple[tuple[int, int, int], ...]:
 def recorded_facts(record: Record) -> Facts:
     """Give the facts that a journal began with."""
     return cast("Facts", record.get("facts", {}))
+
+
+def recorded_libraries(record: Record) -> Facts:
+    """Give the versions of libraries that a journal began with; none where it does not say."""
+    return cast("Facts", record.get("libraries", {}))
 
 
 def chosen_before(record: Record | None, *, on: str | None = None) -> Chosen:

@@ -6,6 +6,7 @@ the same command goes on from there.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -13,8 +14,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vsr.core.errors import Interrupted, VsrError
-from vsr.core.events import Noted, Report, Summary, Warned, silent
+from vsr.core.errors import Interrupted, OutOfMemory, VsrError
+from vsr.core.events import Event, Noted, Report, Summary, Warned, silent
 from vsr.core.job import Job
 from vsr.core.presets import find, resolve
 from vsr.core.settings import Resolved
@@ -31,6 +32,8 @@ from vsr.jobs.remote import staged_remote
 from vsr.jobs.watch import Watch
 from vsr.jobs.work import Work, is_published
 from vsr.pipeline.lanes import merge_loads
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +103,14 @@ def run(
     """
     hands = executor or executor_for(job)
     try:
-        (ended,) = run_each(iter([job]), hands, report, stop=stop, command=command)
+        every = list(run_each(iter([job]), hands, report, stop=stop, command=command))
     finally:
         hands.close()
+        if stop is not None:
+            stop.is_heard = False  # what the caller still does has no chunks to stop between
+    if not every:
+        raise _interrupted(f"stopped: {job.destination.path} is not begun", None, stop)
+    (ended,) = every
     if ended.error is not None:
         raise ended.error
     assert ended.summary is not None
@@ -117,7 +125,7 @@ def run_each(
     The next job is taken from `jobs` (which may plan it only then) when a worker is free and the chunks of the one
     before are all given out. An error that `jobs` itself raises ends everything.
     """
-    shift = _Shift(jobs=jobs, report=report, stop=stop or Stop(), command=command, is_here=executor.is_here)
+    shift = _Shift(jobs=jobs, report=_patient(report), stop=stop or Stop(), command=command, is_here=executor.is_here)
     shift.stop.is_heard = True
     try:
         with closing(executor.run(shift.tasks(), shift.tick)) as outcomes:  # workers end before the lock is released
@@ -205,11 +213,9 @@ class _Shift:
         """End what is still open: its tasks were not all given out, because somebody asked to stop."""
         for opened in list(self._open.values()):
             work = opened.work
-            error = Interrupted(
-                f"stopped: {work.progress()} of {work.job.destination.path} are done",
-                hint="Run the same command again to go on." if work.results else None,
-            )
-            error.exit_code = self.stop.code
+            said = f"stopped: {work.progress()} of {work.job.destination.path} are done"
+            hint = f"Run {work.way_on} again to go on." if work.results else None
+            error = _interrupted(said, hint, self.stop)
             self._leave(opened, Ended(job=work.job, error=error))
         yield from self.ended()
 
@@ -218,7 +224,7 @@ class _Shift:
         for opened in self._open.values():
             opened.work.__exit__(None, None, None)
             if opened.work.results:
-                self.report(Noted(message=f"{opened.work.progress()} are kept: the same command goes on from there"))
+                self.report(Noted(message=_kept(opened.work)))
         self._open.clear()
 
     def _enter(self, job: Job) -> _Open | None:
@@ -239,6 +245,8 @@ class _Shift:
                 for warning in self._before(job, work):
                     self.report(Warned(message=warning))
                     opened.warnings.append(warning)
+        except BrokenPipeError:  # nobody reads what is reported: no fault of the job's
+            raise
         except (VsrError, OSError) as error:
             self._leave(opened, Ended(job=job, error=_ours(error, job)))
             return None
@@ -253,7 +261,10 @@ class _Shift:
         yield from rehearse(job, work.parts)
         if job.settings.run.cluster is not None:
             return  # how fast that is, this machine cannot tell
-        seconds = forecast_seconds(job, work.parts, workers=max(1, len(job.compute.devices)))
+        try:
+            seconds = forecast_seconds(job, work.parts, workers=max(1, len(job.compute.devices)))
+        except OutOfMemory:  # the workers may hold an engine already, and two do not fit: no word on the job itself
+            seconds = None
         if seconds is not None:
             self.report(Noted(message=f"this will take {in_words(seconds)}"))
             yield from refuse_endless(job, seconds)
@@ -265,15 +276,19 @@ class _Shift:
             return
         if opened.error is not None:
             if opened.work.results:
-                opened.error.add_note(f"{opened.work.progress()} are kept: the same command goes on from there")
+                opened.error.add_note(_kept(opened.work))
             self._leave(opened, Ended(job=job, error=opened.error))
         elif not opened.waiting:
             try:
                 ended = Ended(job=job, summary=self._finish(opened))
+            except BrokenPipeError:
+                raise
             except (VsrError, OSError) as error:
                 failed = _ours(error, job)
-                failed.add_note("what is done is kept: the same command goes on from there")
+                failed.add_note(f"what is done is kept: {opened.work.way_on} goes on from there")
                 ended = Ended(job=job, error=failed)
+            if ended.summary is not None:
+                self.report(ended.summary)  # what it meets is no fault of the result, which stands
             self._leave(opened, ended)
 
     def _finish(self, opened: _Open) -> Summary:
@@ -286,13 +301,36 @@ class _Shift:
             self.report(Warned(message=warning))
         summary = _summary(opened, (*known, *new), frames)
         work.discard()
-        self.report(summary)
         return summary
 
     def _leave(self, opened: _Open, ended: Ended) -> None:
         del self._open[id(opened.work.job)]
         opened.work.__exit__(None, None, None)
         self._ended.append(ended)
+
+
+def _patient(report: Report) -> Report:
+    """Let a job go on whose log cannot be written, its disk full or its terminal gone; a reader that has gone ends it."""
+
+    def told(event: Event) -> None:
+        try:
+            report(event)
+        except OSError as error:
+            if isinstance(error, BrokenPipeError) or isinstance(event, Summary):
+                raise
+            log.debug("not reported: %s: %s", event, error)
+
+    return told
+
+
+def _interrupted(said: str, hint: str | None, stop: Stop | None) -> Interrupted:
+    error = Interrupted(said, hint=hint)
+    error.exit_code = stop.code if stop is not None else error.exit_code
+    return error
+
+
+def _kept(work: Work) -> str:
+    return f"{work.progress()} are kept: {work.way_on} goes on from there"
 
 
 def _ours(error: VsrError | OSError, job: Job) -> VsrError:

@@ -9,11 +9,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import cast
 
 from vsr.core.errors import ChangedSinceStart, ChunkFailed, JobError, OutputError
 from vsr.core.events import Noted, Report, Warned, silent
@@ -21,10 +19,20 @@ from vsr.core.job import Chunk, ChunkResult, Destination, Job
 from vsr.io import atomic
 from vsr.io.lock import locked, remove_locked
 from vsr.io.probe import probe
+from vsr.io.segments import refuse_other_encoder
+from vsr.jobs.destination import refuse_taken
 from vsr.jobs.executors.base import Task
-from vsr.jobs.facts import Facts, content, differences, facts, fingerprint, sampled
+from vsr.jobs.facts import Facts, content, differences, facts, fingerprint, sampled, stamps
 from vsr.jobs.journal import JOURNAL, LOCK, SUFFIX, Journal, Record, replay
-from vsr.jobs.records import begun_record, chunk_record, chunk_result, device_kind
+from vsr.jobs.records import (
+    begun_record,
+    chunk_record,
+    chunk_result,
+    device_kind,
+    library_versions,
+    recorded_facts,
+    recorded_libraries,
+)
 from vsr.pipeline.chunk import digest_of, segment_name
 
 PARTS = "parts"
@@ -81,7 +89,8 @@ class Work:
     Raises, when entered:
         JobLocked: another process has it.
         ChangedSinceStart: what is there was begun with another source, model or setting; each is named.
-        OutputError: the folder cannot be made or read.
+        OutputExists: something has come to stand at the destination.
+        OutputError: the folder cannot be made or read, or is a link.
     """
 
     def __init__(self, job: Job, report: Report = silent, *, command: str = "") -> None:
@@ -94,12 +103,16 @@ class Work:
         self._command = command
         self._stack = ExitStack()
         self._journal: Journal | None = None
-        self._stamp = _stamps(_files(job))
+        self._stamp = stamps(_files(job))
         self._facts: Facts = {}
         self._is_gone = False
 
     def __enter__(self) -> Work:
         atomic.check_writable(self.job.destination.path)
+        if self.folder.is_symlink():
+            raise OutputError(
+                f"{self.folder} is a link, and no folder of a job's", hint="Remove the link, or name another output."
+            )
         with self._stack as stack:
             stack.enter_context(locked(self.folder / LOCK))
             is_new = self.job.settings.run.restart or begun(self.job.destination) is None
@@ -152,7 +165,7 @@ class Work:
         """Take a finished chunk: its segment is whole and on disk, from here on it is not done again.
 
         Raises:
-            ChunkFailed: the segment is not what the worker wrote.
+            ChunkFailed: the segment is not what the worker wrote. MuxError: it cannot be joined with the others.
             OutputError: the journal cannot be written; the chunk is then not done.
             ChangedSinceStart: it may have been made from another source than the job was planned for.
         """
@@ -161,6 +174,7 @@ class Work:
         path = self.folder / segment_name(self.job, chunk)
         if not _is_whole(path, result.digest):
             raise ChunkFailed(f"segment {path} is not what was written into it", hint="Check the disk and the network.")
+        self._check_encoder_of(result)
         try:
             atomic.sync(self.folder)
         except OSError as error:
@@ -182,8 +196,15 @@ class Work:
         """Look at the files that a chunk was made from alone: a sequence may have a hundred thousand."""
         files = _files(self.job)
         part = slice(chunk.decode.start or 0, chunk.decode.stop) if len(files) > 1 else slice(None)
-        if _stamps(files[part]) != self._stamp[part]:
+        if stamps(files[part]) != self._stamp[part]:
             self.check_source()
+
+    def _check_encoder_of(self, result: ChunkResult) -> None:
+        """Refuse what cannot be joined with the others as soon as there is one, not when all are done."""
+        first = next((other for other in self.results.values() if other.frames), None)
+        if self.job.destination.kind == "video" and result.frames and first is not None:
+            path, beside = (self._task(self._chunk(index)).path for index in (result.index, first.index))
+            refuse_other_encoder(path, beside, self.job.output)
 
     def check_source(self) -> None:
         """Hold the source against what it was when the job was planned.
@@ -191,12 +212,12 @@ class Work:
         Raises:
             ChangedSinceStart: it is another one now.
         """
-        source, stamp = self.job.source, _stamps(_files(self.job))
+        source, stamp = self.job.source, stamps(_files(self.job))
         if stamp == self._stamp:
             return
         is_same = content(source) == self._facts["the source's content"]
         if is_same and source.kind == "video":
-            is_same = probe(source.path).packets == source.packets
+            is_same = probe(source.path, max_pixels=self.job.settings.run.max_pixels).packets == source.packets
         if not is_same:
             raise ChangedSinceStart(
                 f"{source.path} has changed since the job began", hint="Run again with --restart to begin anew."
@@ -221,12 +242,16 @@ class Work:
 
     def _open(self) -> None:
         """Read the journal, hold it against the job, keep what is whole; begin a new one where there is none."""
+        # Another process may have published there since the job was planned: seen now, and not when all is done.
+        refuse_taken(self.job.destination, overwrite=self.job.settings.run.overwrite, is_ours=is_ours)
         self._facts = facts(self.job)
         if fingerprint(self._facts, self.job.track) != self.job.fingerprint:
             raise ChangedSinceStart(f"{self.job.source.path} has changed while it was looked at", hint="Run again.")
         path = self.folder / JOURNAL
         record = None if self.job.settings.run.restart else begun(self.job.destination)
         if record is None:
+            if not self.job.settings.run.restart and any(self.folder.glob("[0-9]*")):
+                self._warn(f"the beginning of {path} is damaged: what an earlier run has done is lost, and made again")
             _remove(path)
         else:
             self._compare(record)
@@ -243,12 +268,16 @@ class Work:
         Raises:
             ChangedSinceStart: naming each difference.
         """
-        changed = differences(cast(Facts, record["facts"]), self._facts)
+        changed = differences(recorded_facts(record), self._facts)
         if changed:
             raise ChangedSinceStart(
                 f"{self.job.destination.path} was begun otherwise: {'; '.join(changed)}",
                 hint="Give what it was begun with to go on, or --restart to begin anew.",
             )
+        before = recorded_libraries(record)
+        others = differences(before, library_versions()) if before else []
+        if others:
+            self._warn(f"begun with other libraries ({'; '.join(others)}): the frames of the two may differ")
         kind = device_kind(self.job)
         if record.get("device") != kind:
             self._warn(f"begun on {record.get('device')}, going on on {kind}: the frames of the two differ in rounding")
@@ -280,6 +309,11 @@ class Work:
         total = sum(chunk.frames for chunk in self.job.chunks)
         return f"{len(self.results)} of {len(self.job.chunks)} chunks ({self.done_frames} of {total} frames)"
 
+    @property
+    def way_on(self) -> str:
+        """Give the words for what goes on from what is done."""
+        return "the same command" + (" without --restart" if self.job.settings.run.restart else "")
+
     def _chunk(self, index: int) -> Chunk:
         return next(chunk for chunk in self.job.chunks if chunk.index == index)
 
@@ -292,11 +326,12 @@ class Work:
 
 
 def _digest_of_result(path: Path) -> str:
-    """Give a digest of a finished file, or of the names and sizes in a finished folder."""
+    """Give a digest of a finished file, or of the names, sizes and times in a finished folder."""
     if not path.is_dir():
         return sampled(path)
-    names = sorted(f"{file.name} {file.stat().st_size}" for file in path.iterdir())
-    return hashlib.sha256("\n".join(names).encode("utf-8", "surrogateescape")).hexdigest()
+    files = sorted(path.iterdir())
+    told = [f"{file.name} {size} {time}" for file, (size, time) in zip(files, stamps(files), strict=True)]
+    return hashlib.sha256("\n".join(told).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _remove(entry: Path) -> None:
@@ -308,18 +343,6 @@ def _remove(entry: Path) -> None:
 
 def _files(job: Job) -> tuple[Path, ...]:
     return job.source.files or (job.source.path,)
-
-
-def _stamps(files: Iterable[Path]) -> tuple[tuple[int, int], ...]:
-    """Give size and time of files; zeros for one that is not there."""
-    found = []
-    for file in files:
-        try:
-            stat = file.stat()
-            found.append((stat.st_size, stat.st_mtime_ns))
-        except OSError:
-            found.append((0, 0))
-    return tuple(found)
 
 
 def _is_whole(path: Path, digest: str) -> bool:

@@ -67,6 +67,12 @@ def calls(stand_in: StandIn) -> Calls:
     return made
 
 
+def test_urls_stay_what_was_typed(calls: Calls) -> None:
+    assert cli.main(["batch", "s3://in//films", "gs://out/films", "-m", "espcn", "-q"]) == 0
+    assert calls.wish is not None
+    assert (calls.wish.source, calls.wish.destination) == ("s3://in//films", "gs://out/films")
+
+
 def test_flags_become_a_wish(calls: Calls, tmp_path: Path) -> None:
     rules = tmp_path / "rules.toml"
     rules.write_text('[[rule]]\nskip = "x"')

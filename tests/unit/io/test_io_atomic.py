@@ -65,13 +65,23 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     assert entries(tmp_path) == ["clip.mp4"]
 
 
-def test_without_hard_links_it_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EXDEV])
+def test_without_hard_links_it_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     def refuse(*_: object) -> None:
-        raise OSError(errno.EPERM, "no links here")
+        raise OSError(code, "no links here")
 
     monkeypatch.setattr(os, "link", refuse)
     with staged(tmp_path / "clip.mp4", overwrite=False) as part:
         part.write_bytes(b"whole")
+    assert entries(tmp_path) == ["clip.mp4"]
+
+
+def test_a_pipe_is_never_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "clip.mp4"
+    os.mkfifo(pipe)
+    with pytest.raises(OutputError, match="device or a pipe"), staged(pipe, overwrite=True) as part:
+        part.write_bytes(b"whole")
+    assert pipe.is_fifo()
     assert entries(tmp_path) == ["clip.mp4"]
 
 

@@ -358,6 +358,14 @@ def test_a_file_that_names_a_url_reaches_no_network(trick: str, server: socket.s
     assert was_called(server)  # it would have been seen
 
 
+@pytest.mark.parametrize("limit", [(1 << 31) - 1, 1 << 31, 1 << 40])
+def test_a_limit_beyond_ffmpegs_own_refuses_no_file(tmp_path: Path, limit: int) -> None:
+    """FFmpeg takes none above 2^31 - 1, and would call the file damaged."""
+    film = make_clip(tmp_path / "film.mkv", frames=3)
+    info = probe(film, max_pixels=limit)
+    assert len(list(open_source(info, max_pixels=limit).frames(WHOLE))) == 3
+
+
 @pytest.mark.parametrize("trick", ["concat", "hls", "mov-alias"])
 def test_the_tricks_are_true_ones(trick: str, secret: tuple[Path, Watch], tmp_path: Path) -> None:
     """The control: FFmpeg without our lists follows them (a reference in a MOV when it is told to)."""

@@ -314,3 +314,30 @@ def test_what_is_no_plain_file_is_refused(tmp_path: Path) -> None:
         pytest.fail("not locked")
     with pytest.raises(OutputError, match="cannot be read"):
         holder(tmp_path / "link")
+
+
+def test_a_folder_that_can_go_only_when_its_lock_is_closed_goes_then(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS renames a file that is removed while it is open, and the folder is not empty before it is closed."""
+    kept = path.with_name(".nfs0001")
+    unlink, close = Path.unlink, os.close
+
+    def rename(self: Path, missing_ok: bool = False) -> None:
+        if self == path:
+            self.rename(kept)
+        else:
+            unlink(self, missing_ok=missing_ok)
+
+    def closing(file: int) -> None:
+        close(file)
+        if kept.exists():
+            unlink(kept)
+
+    with monkeypatch.context() as nfs:
+        nfs.setattr(Path, "unlink", rename)
+        nfs.setattr(os, "close", closing)
+        with locked(path):
+            remove_locked(path)
+            assert kept.exists()
+    assert not path.parent.exists()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.media import make_clip
+from tests.media import make_clip, make_images
 from vsr.core.errors import InputMissing
 from vsr.core.job import Job
 from vsr.core.presets import resolve
@@ -118,3 +118,18 @@ def test_every_field_of_the_output_is_a_fact(clip):
     job = planned(clip)
     for item in dataclasses.fields(job.output):
         assert item.name == "options" or f"output {item.name}" in facts(job)
+
+
+def test_images_are_read_once_and_again_when_one_is_another(tmp_path, monkeypatch):
+    """There may be a hundred thousand, and a plan and its work look at them one after the other."""
+    from vsr.jobs import facts as module
+
+    make_images(tmp_path / "in", count=3)
+    job = plan(tmp_path / "in", tmp_path / "out", resolve({"model": "bicubic", "scale": 2.0}))
+    before, read = facts(job), []
+    monkeypatch.setattr(module, "_digest_of", lambda files, how: read.append(files) or "other")
+    assert facts(job) == before
+    assert not read
+    os.utime(job.source.files[1], (1, 1))
+    assert facts(job) != before
+    assert read == [job.source.files]

@@ -242,3 +242,19 @@ def test_more_than_thirty_days_are_refused(job: Job) -> None:
 )
 def test_a_length_of_time_in_words(seconds: float, said: str) -> None:
     assert in_words(seconds) == said
+
+
+@pytest.mark.parametrize("name", ["disk", "disk/%06d.png"])
+def test_a_folder_where_a_disk_begins_is_refused_before_the_work(
+    numbered_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The result is made beside it, on another disk, from where no rename leads into it."""
+    (tmp_path / "disk").mkdir()
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"21 20 8:2 / {tmp_path}/disk rw,nosuid shared:2 - ext4 /dev/sdb1 rw\n")
+    planned(numbered_clip, tmp_path / name)
+    monkeypatch.setattr(preflight, "_MOUNTS", mounts)
+    with pytest.raises(OutputError, match="another disk begins") as caught:
+        planned(numbered_clip, tmp_path / name)
+    assert caught.value.hint is not None and "disk/result" in caught.value.hint
+    planned(numbered_clip, tmp_path / "disk" / "result")

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.media import make_clip, numbers_of
-from vsr.core.errors import ChunkFailed, Interrupted, JobError, OutputExists, VsrError
+from vsr.core.errors import (
+    ChangedSinceStart,
+    ChunkFailed,
+    Interrupted,
+    JobError,
+    OutOfMemory,
+    OutputError,
+    OutputExists,
+    VsrError,
+)
 from vsr.core.events import Event, Progress, Summary
 from vsr.core.job import Job
 from vsr.core.presets import resolve
@@ -200,3 +212,128 @@ def test_pictures_resume_too(clip, name):
     folder = clip.with_name(name) if name == "pictures" else clip.parent
     assert len(list(folder.glob("*.png"))) == 30
     assert [path.name for path in clip.parent.iterdir() if "vsr" in path.name] == []
+
+
+def test_what_began_anew_goes_on_without_beginning_anew_once_more(clip):
+    stop = Stop()
+
+    def report(event: Event) -> None:
+        if isinstance(event, Progress):
+            stop.ask()
+
+    with pytest.raises(Interrupted) as caught:
+        run(planned(clip, restart=True), report, stop=stop)
+    assert caught.value.hint == "Run the same command without --restart again to go on."
+    assert not stop.is_heard  # whatever comes after the run is not done in chunks
+    with pytest.raises(ChunkFailed) as failed:
+        run(planned(clip, restart=True), executor=Flawed(("out.mkv", 1)))
+    assert any("without --restart goes on" in note for note in failed.value.__notes__)
+
+
+def test_a_reader_that_has_gone_is_no_fault_of_the_disk(clip):
+    def report(event: Event) -> None:
+        if isinstance(event, Summary):
+            raise BrokenPipeError
+
+    job = planned(clip)
+    with pytest.raises(BrokenPipeError):
+        run(job, report)
+    assert numbers_of(job.destination.path) == list(range(30))
+
+
+def test_a_forecast_without_memory_is_no_forecast(clip, monkeypatch):
+    def greedy(*given: object, **named: object) -> float:
+        raise OutOfMemory("two engines at once")
+
+    monkeypatch.setattr("vsr.jobs.run.forecast_seconds", greedy)
+    assert run(planned(clip)).frames_out == 30
+
+
+def test_a_folder_of_no_pictures_is_no_result(clip, monkeypatch):
+    """Where chunks hold fewer frames than planned the job goes on; where all hold none there is nothing to give."""
+
+    def nothing(job: Job, *given: object) -> Iterator[object]:
+        return iter(())
+
+    monkeypatch.setattr("vsr.pipeline.chunk.chunk_windows", nothing)
+    with pytest.raises(JobError, match=r"nothing of .*in\.mkv could be decoded"):
+        run(planned(clip, "pictures"))
+    assert not clip.with_name("pictures").exists()
+
+
+def test_a_pipe_in_the_destinations_place_stays_one(clip):
+    pipe = clip.with_name("out.mkv")
+    os.mkfifo(pipe)
+    with pytest.raises(OutputError, match="device or a pipe"):
+        planned(clip, overwrite=True)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_a_stop_before_the_beginning_is_an_interruption(clip):
+    stop = Stop()
+    stop.ask(143)
+    with pytest.raises(Interrupted, match=r"out\.mkv is not begun") as caught:
+        run(planned(clip), stop=stop)
+    assert caught.value.exit_code == 143
+    assert [path.name for path in clip.parent.iterdir()] == ["in.mkv"]
+
+
+def test_a_source_that_changes_while_its_sound_is_copied_gives_no_result(clip, monkeypatch):
+    from vsr.io import mux
+
+    join = mux.join
+
+    def changing(segments, target, **named):
+        joined = join(segments, target, **named)
+        if not target.name.startswith("rehearsal"):
+            with clip.open("ab") as file:
+                file.write(b"more")
+        return joined
+
+    job = planned(clip)
+    monkeypatch.setattr("vsr.jobs.publish.mux.join", changing)
+    with pytest.raises(ChangedSinceStart, match=r"in\.mkv has changed"):
+        run(job)
+    assert not job.destination.path.exists()
+
+
+@pytest.mark.parametrize("name", ["pictures", "shot_%04d.png"])
+def test_pictures_that_are_copied_are_on_the_disk_before_the_first_ones_go(clip, monkeypatch, name):
+    """A file system without second names for a file: each is written twice, and both times brought to the disk."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    synced: set[int] = set()
+    fsync = os.fsync
+
+    def noting(file: int) -> None:
+        fsync(file)
+        synced.add(os.fstat(file).st_ino)
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "fsync", noting)
+    run(planned(clip, name))
+    pictures = list(clip.parent.rglob("*.png"))
+    assert len(pictures) == 30
+    assert {path.stat().st_ino for path in pictures} <= synced
+
+
+def test_a_log_that_cannot_be_written_stops_no_job(clip):
+    """Its disk is full, or its terminal is gone; only a summary that nobody gets is worth an error."""
+    told: list[Event] = []
+
+    def report(event: Event) -> None:
+        told.append(event)
+        if not isinstance(event, Summary):
+            raise OSError(errno.EIO, "the terminal is gone")
+
+    assert run(planned(clip), report).frames_out == 30
+    assert any(isinstance(event, Progress) for event in told)
+
+    def full(event: Event) -> None:
+        raise OSError(errno.ENOSPC, "the log's disk is full")
+
+    with pytest.raises(OSError, match="the log's disk is full"):
+        run(planned(clip, "other.mkv"), full)
+    assert sorted(path.name for path in clip.parent.iterdir()) == ["in.mkv", "other.mkv", "out.mkv"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import stat
@@ -10,14 +11,15 @@ from pathlib import Path
 import pytest
 
 from tests.media import make_clip
-from vsr.core.errors import ChangedSinceStart, ChunkFailed, JobLocked
+from vsr.core.errors import ChangedSinceStart, ChunkFailed, JobLocked, MuxError, OutputError, OutputExists
 from vsr.core.events import Event, Noted, Warned
 from vsr.core.job import ChunkResult, Destination, Job
 from vsr.core.presets import resolve
 from vsr.jobs.executors.base import Finished
 from vsr.jobs.executors.here import Here
-from vsr.jobs.journal import JOURNAL
+from vsr.jobs.journal import JOURNAL, replay
 from vsr.jobs.plan import plan
+from vsr.jobs.records import chunk_record, chunk_result
 from vsr.jobs.work import Work, begun, is_published, work_folder
 
 SETTINGS = {"model": "nearest", "scale": 2.0, "codec": "ffv1", "chunk_frames": 10}
@@ -194,3 +196,111 @@ def test_nothing_is_begun_where_nothing_is(tmp_path):
     where = Destination(path=tmp_path / "a.mkv", kind="video", container="matroska")
     assert begun(where) is None
     assert not is_published(where)
+
+
+def test_a_link_in_the_folders_place_is_refused_and_what_it_leads_to_stays(clip):
+    job, precious = planned(clip), clip.with_name("precious")
+    precious.mkdir()
+    (precious / "a.txt").write_text("mine")
+    work_folder(job.destination).symlink_to(precious)
+    with pytest.raises(OutputError, match="is a link"), Work(job):
+        pass
+    assert [path.name for path in precious.iterdir()] == ["a.txt"]
+
+
+def test_a_result_that_appears_after_the_plan_is_seen_before_the_work(clip):
+    job = planned(clip)
+    job.destination.path.write_bytes(b"another's")
+    with pytest.raises(OutputExists, match=r"out\.mkv exists"), Work(job):
+        pass
+    assert not work_folder(job.destination).exists()
+    with Work(planned(clip, overwrite=True)) as work:
+        assert waiting(work) == [0, 1, 2]
+
+
+def test_a_run_on_other_libraries_goes_on_and_says_so(clip, monkeypatch):
+    with Work(planned(clip)) as work:
+        done(work, 0)
+    monkeypatch.setattr("vsr.jobs.work.library_versions", lambda: dict(before, torch="1.0"))
+    before = replay(work.folder / JOURNAL)[0]["libraries"]
+    events: list[Event] = []
+    with Work(planned(clip), events.append) as work:
+        assert waiting(work) == [1, 2]
+    assert any(isinstance(event, Warned) and "torch: 1.0, was" in event.message for event in events)
+
+
+def test_segments_of_two_encoders_are_told_apart_at_once(clip):
+    """Not when all are done, and have to be joined."""
+    with Work(planned(clip, codec="h264", encoder_preset="medium")) as work:
+        done(work, 0)
+        task = work.pending()[0]
+        other = dataclasses.replace(planned(clip, codec="h264", encoder_preset="ultrafast", restart=True))
+        (outcome,) = Here().run(iter([dataclasses.replace(task, job=other)]), lambda working: None)
+        assert isinstance(outcome, Finished)
+        with pytest.raises(MuxError, match=r"000001\.nut has another header"):
+            work.record(outcome.result)
+        assert waiting(work) == [1, 2]
+
+
+def test_a_large_source_that_was_touched_is_the_same(clip, monkeypatch):
+    """It is looked at again with the limit of its job, not with the usual one."""
+    limits: list[int] = []
+    with Work(planned(clip, max_pixels=1 << 30)) as work:
+        from vsr.io.probe import probe
+
+        def noted(path: Path, *, max_pixels: int = 0) -> object:
+            limits.append(max_pixels)
+            return probe(path, max_pixels=max_pixels)
+
+        monkeypatch.setattr("vsr.jobs.work.probe", noted)
+        os.utime(clip, (1, 1))
+        work.check_source()
+    assert limits == [1 << 30]
+
+
+def test_a_folder_of_the_same_names_and_sizes_is_not_taken_for_the_result(clip, monkeypatch):
+    """Pictures that are stored plainly are all of one size, whatever they show."""
+    job = plan(clip, clip.with_name("pictures"), resolve(SETTINGS))
+    with Work(job) as work:
+        made = work.parts / "made"
+        made.mkdir()
+        (made / "000001.png").write_bytes(b"new")
+        work.record_joined(made)
+        done(work, 0)
+        earlier = job.destination.path
+        earlier.mkdir()
+        (earlier / "000001.png").write_bytes(b"old")
+        os.utime(earlier / "000001.png", (1, 1))
+        assert not is_published(job.destination)
+        shutil.rmtree(earlier)
+        made.rename(earlier)
+        assert is_published(job.destination)
+
+
+@pytest.mark.parametrize("index", [-1, 3, "x", None])
+def test_a_record_of_no_chunk_of_the_job_says_nothing(clip, index):
+    with Work(planned(clip)) as work:
+        (result,) = done(work, 2)
+        record = dict(chunk_record(result))
+        assert chunk_result(record, work.folder, work.job) == result
+        assert chunk_result(record | {"index": index}, work.folder, work.job) is None
+
+
+def test_what_goes_on_is_not_what_begins_anew(clip):
+    with Work(planned(clip, restart=True), command="vsr upscale in.mkv --restart -o 'out --restart.mkv'") as work:
+        assert work.way_on == "the same command without --restart"
+        begin = replay(work.folder / JOURNAL)[0]
+    assert begin["command"] == "vsr upscale in.mkv -o 'out --restart.mkv'"
+    with Work(planned(clip)) as work:
+        assert work.way_on == "the same command"
+
+
+def test_a_journal_that_is_damaged_at_its_beginning_is_told_of(clip):
+    with Work(planned(clip)) as work:
+        done(work, 0)
+    journal = work.folder / JOURNAL
+    journal.write_bytes(b"0" + journal.read_bytes()[1:])
+    events: list[Event] = []
+    with Work(planned(clip), events.append) as work:
+        assert waiting(work) == [0, 1, 2]
+    assert any(isinstance(event, Warned) and "the beginning of" in event.message for event in events)

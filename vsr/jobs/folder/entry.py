@@ -20,7 +20,7 @@ from vsr.jobs.folder.listing import Listing
 from vsr.jobs.folder.naming import TEMPLATE, Entry, clashes, refuse_clashes
 from vsr.jobs.folder.rules import read_rules
 from vsr.jobs.folder.run import FolderRun
-from vsr.jobs.folder.wish import Wish
+from vsr.jobs.folder.wish import Wish, where
 
 POLL_S = 1.0
 _NAP_S = 0.1  # so soon a wish to stop is heard
@@ -42,7 +42,7 @@ def batch(
     retry: int = 0,
     report: Report = silent,
 ) -> FolderSummary:
-    """Upscale every video and image below `source` into `destination`; what is done already is passed over.
+    """Upscale every video and image below `source` into `destination`, folders or URLs; what is done is passed over.
 
     The arguments are the flags of `vsr batch`; settings: names of `core/settings.py`; rules: a TOML file. A file that
     fails is told in the summary (`failed`, `files`), and raises nothing.
@@ -52,8 +52,8 @@ def batch(
             is full, the device is gone).
     """
     wish = Wish(
-        source=Path(source),
-        destination=Path(destination),
+        source=where(source),
+        destination=where(destination),
         name=name,
         include=tuple(include),
         exclude=tuple(exclude),
@@ -110,7 +110,13 @@ def watch_folder(
 
     Raises:
         VsrError: as `batch`, for what is there at the start.
+        UsageError: by URL there is nothing to watch.
     """
+    if isinstance(wish.source, str) or isinstance(wish.destination, str):
+        raise UsageError(
+            "--watch is for folders of this machine, not for URLs",
+            hint="Run the same command again from time to time: what is done is passed over, and nothing is fetched.",
+        )
     with FolderRun(wish, resolved, report, executor, stop=stop, command=command) as run:
         listing = run.listing()
         refuse_clashes(run.named(listing.files))

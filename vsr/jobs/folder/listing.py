@@ -1,4 +1,7 @@
-"""Which files of a folder are sources: images and videos by their suffixes, never what is hidden or half-made."""
+"""Which files of a folder are sources: images and videos by their suffixes, never what is hidden or half-made.
+
+A folder of this machine, or what lies below a URL: there the store tells names and sizes, nothing is fetched for it.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,11 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
 from vsr.core.errors import InputError, InputMissing, UsageError
+from vsr.io import remote
 from vsr.io.containers import CONTAINERS
 from vsr.io.sequences import SUFFIXES as IMAGE_SUFFIXES
 from vsr.io.sequences import natural_key
@@ -28,12 +32,26 @@ _Identity = tuple[int, int]  # device and inode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A source, as it was when its folder was read. name: its path below the folder, parts joined by `/`."""
+    """A source, as it was when its folder was read. name: its path below the folder, parts joined by `/`.
+
+    origin: of one by URL; its path is then the place where it lies once it is fetched, its time is 0.
+    """
 
     path: Path
     name: str
     size: int
     mtime_ns: int
+    origin: remote.Origin | None = None
+
+    @property
+    def address(self) -> str:
+        """Give path or URL, as the user knows it."""
+        return self.origin.url if self.origin is not None else str(self.path)
+
+    @property
+    def is_away(self) -> bool:
+        """Whether it has to be fetched before it can be looked at."""
+        return self.origin is not None and not self.path.exists()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,16 +92,84 @@ def read_folder(
     _check(folder)
     walk = _Walk(folder, is_recursive=is_recursive, exclude=exclude, never=_identities(never))
     walk.run()
+    return _chosen(walk.found, include, walk.closed)
+
+
+def read_url(
+    url: str,
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    is_recursive: bool = True,
+    never: str | None = None,
+) -> Listing:
+    """Find the sources below a URL, as `read_folder` does in a folder. never: a URL below which none is.
+
+    Raises:
+        InputMissing: nothing lies there.
+        InputError, UsageError: see `io.remote.listing`.
+    """
+    entries = remote.listing(url)
+    if not entries:
+        raise InputMissing(
+            f"nothing lies below {url}", hint="Name a folder of videos or images; for one file: vsr upscale."
+        )
+    found = []
+    for entry in entries:
+        parts = entry.relative.split("/")
+        is_hidden = any(part.startswith(".") for part in parts) or not parts[-1]
+        is_deeper = len(parts) > 1 and not is_recursive
+        is_never = never is not None and f"{remote.plain(entry.origin.url)}/".startswith(f"{remote.plain(never)}/")
+        upwards = ("/".join(parts[:count]) for count in range(1, len(parts) + 1))
+        if not (is_hidden or is_deeper or is_never or any(_matches(name, exclude) for name in upwards)):
+            found.append(_of_url(entry.origin, entry.relative))
+    return _chosen(found, include, ())
+
+
+def as_it_is(found: Found) -> Found:
+    """Give a source as it is now: it may have waited for hours.
+
+    Raises:
+        InputMissing: it has gone.
+        InputError: its store cannot be reached.
+    """
+    if found.origin is not None:
+        return _of_url(remote.look(found.origin.url), found.name)
+    try:
+        seen = found.path.stat()
+    except OSError as error:
+        raise InputMissing(f"{found.path} has gone: {error.strerror}") from error
+    return replace(found, size=seen.st_size, mtime_ns=seen.st_mtime_ns)
+
+
+def fetched(found: Found) -> Found:
+    """Give a source by URL that lies at its path now; another version, if there is one meanwhile.
+
+    Raises:
+        InputError, DiskFull, OutputError: see `io.remote.fetch`.
+    """
+    if found.origin is None:
+        return found
+    here = remote.fetch(found.origin.url, remote.cache_folder())
+    return _of_url(remote.origin(here) or found.origin, found.name)
+
+
+def _of_url(origin: remote.Origin, name: str) -> Found:
+    path = remote.place(origin, remote.cache_folder())
+    return Found(path=path, name=name, size=origin.size, mtime_ns=0, origin=origin)
+
+
+def _chosen(every: Sequence[Found], include: Sequence[str], closed: Sequence[str]) -> Listing:
     asked = {suffix for glob in include if (suffix := _suffix_of(glob))}
     files, others = [], Counter[str]()
-    for found in walk.found:
+    for found in every:
         suffix = found.path.suffix.lower()
         if suffix not in IMAGE_SUFFIXES and suffix not in VIDEO_SUFFIXES and suffix not in asked:
             others[suffix] += 1
         elif not include or _matches(found.name, include):
             files.append(found)
     files.sort(key=lambda found: [natural_key(part) for part in found.name.split("/")] + [((0, found.name),)])
-    return Listing(files=tuple(files), others=others, closed=tuple(walk.closed))
+    return Listing(files=tuple(files), others=others, closed=tuple(closed))
 
 
 def _check(folder: Path) -> None:

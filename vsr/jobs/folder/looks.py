@@ -68,11 +68,14 @@ class Looks:
     def weights(self, queue: Sequence[Entry], is_over: Callable[[], bool]) -> dict[str, float]:
         """Give what each file will weigh, by its result's name: frames times output pixels.
 
-        Where there are too many to look at in LOOK_S, or `is_over` says so, the rest is guessed by its size.
+        Where there are too many to look at in LOOK_S, or `is_over` says so, the rest is guessed by its size. What would
+        have to be fetched is left out.
         """
         until, known, guessed = time.monotonic() + LOOK_S, {}, []
         seen = 0
         for entry in queue:
+            if entry.found.is_away:
+                continue
             if time.monotonic() > until or is_over():
                 guessed.append(entry)
                 continue

@@ -10,9 +10,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from vsr.core.errors import UsageError, VsrError
 from vsr.core.job import Destination
+from vsr.io import remote
 from vsr.io.containers import CONTAINERS, container_of, suffix_of
 from vsr.io.sequences import SUFFIXES
 from vsr.jobs.destination import IMAGE_CONTAINERS, LONGEST_NAME, image_container
@@ -32,11 +34,28 @@ _SHOWN = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Entry:
-    """A source and where its result goes. name: the result's path below the destination folder, `/` between parts."""
+    """A source and where its result goes. name: the result's path below the destination folder, `/` between parts.
+
+    destination: where it is made. url: where it is stored then, if anywhere. stored: bytes of what lies there already.
+    """
 
     found: Found
     name: str
     destination: Path
+    url: str | None = None
+    stored: int | None = None
+
+    @property
+    def address(self) -> str:
+        """Give the result's path or URL, as the user knows it."""
+        return self.url if self.url is not None else str(self.destination)
+
+    def told(self, message: str) -> str:
+        """Give a message with URLs for the places of this machine that stand for them."""
+        pairs = ((self.found.path, self.found.address), (self.destination, self.address))
+        for path, address in pairs:
+            message = message.replace(str(path), address) if remote.is_url(address) else message
+        return message
 
     def given(self) -> Path | Destination:
         """Give the destination as the planner takes it: a `%d` in an image's name is no number's place here."""
@@ -121,8 +140,15 @@ class Naming:
             raise UsageError(f"--name {self.template!r}: {error.message}", hint="End it in {suffix}.") from error
 
 
-def entries(files: Sequence[Found], folder: Path, naming: Naming) -> tuple[Entry, ...]:
-    """Give each source its destination below `folder`.
+def entries(
+    files: Sequence[Found],
+    folder: Path,
+    naming: Naming,
+    *,
+    url: str | None = None,
+    stored: Mapping[str, int] = MappingProxyType({}),
+) -> tuple[Entry, ...]:
+    """Give each source its destination below `folder`. url: below which results are stored, where `stored` lie by now.
 
     Raises:
         UsageError: as `Naming.name`.
@@ -130,7 +156,8 @@ def entries(files: Sequence[Found], folder: Path, naming: Naming) -> tuple[Entry
     made = []
     for found in files:
         name = naming.name(found)
-        made.append(Entry(found=found, name=name, destination=folder / name))
+        final = f"{url}/{name}" if url is not None else None
+        made.append(Entry(found=found, name=name, destination=folder / name, url=final, stored=stored.get(name)))
     return tuple(made)
 
 
@@ -148,10 +175,10 @@ def clashes(entries: Sequence[Entry]) -> dict[int, str]:
             sources = " and ".join(entries[place].found.name for place in places)
             names = " and ".join(dict.fromkeys(entries[place].name for place in places))
             said.update(dict.fromkeys(places, f"{sources} -> {names}"))
-    real = {os.path.realpath(entry.found.path) for entry in entries}
+    real = {_real(entry.found.address) for entry in entries}
     for place, entry in enumerate(entries):
-        if os.path.realpath(entry.destination) in real:
-            said[place] = f"{entry.found.name} -> {entry.destination}, which is a source"
+        if _real(entry.address) in real:
+            said[place] = f"{entry.found.name} -> {entry.address}, which is a source"
         inside = next((str(up) for up in PurePosixPath(entry.name).parents if _folded(str(up)) in same), None)
         if inside is not None:
             said[place] = f"{entry.found.name} -> {entry.name}, and {inside} is a file"
@@ -174,6 +201,10 @@ def refuse_clashes(entries: Sequence[Entry]) -> None:
         hint='Tell them apart (--name "{stem}_{ext}{suffix}"), leave some out (--exclude), or name another '
         "destination.",
     )
+
+
+def _real(address: str) -> str:
+    return remote.plain(address) if remote.is_url(address) else os.path.realpath(address)
 
 
 def _folded(name: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from vsr.core.errors import VsrError
+from vsr.core.errors import InputMissing, VsrError
 from vsr.core.job import Destination
 from vsr.core.settings import Resolved
 from vsr.io.atomic import free_bytes
@@ -20,23 +20,28 @@ from vsr.jobs.describe import pace
 from vsr.jobs.folder.naming import Entry, refuse_clashes
 from vsr.jobs.folder.rules import Traits
 from vsr.jobs.folder.run import FolderRun
-from vsr.jobs.folder.standing import planned
+from vsr.jobs.folder.standing import Standing, State, planned
 from vsr.jobs.folder.wish import Wish
 from vsr.jobs.plan import plan
 from vsr.jobs.preflight import forecast_bytes
 from vsr.jobs.status import read as read_status
 from vsr.jobs.work import work_folder
 
+_NOT_HERE = "not looked at: it is fetched when its turn comes"
 TIMED_KINDS = 8  # so many are run; the time of the others goes by their pixels
 Action = Literal["make", "go on", "done", "skip", "refuse"]
+_SETTLED: Mapping[State, Action] = {"done": "done", "passed": "skip", "waiting": "go on"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilePlan:
-    """One file. seconds, bytes: forecasts of what is to be made, else 0. settings: what rules set, by name."""
+    """One file. seconds, bytes: forecasts of what is to be made, else 0. settings: what rules set, by name.
 
-    source: Path
-    destination: Path
+    is_unknown: it would have to be fetched first, and was not looked at: no rule was tried on it, nothing is forecast.
+    """
+
+    source: Path | str
+    destination: Path | str
     action: Action
     reason: str = ""
     width: int = 0
@@ -45,17 +50,19 @@ class FilePlan:
     seconds: float = 0.0
     bytes: int = 0
     settings: tuple[tuple[str, str], ...] = ()
+    is_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderPlan:
-    """All files, and their sums. free_bytes: where the results would go."""
+    """All files, and their sums. free_bytes: where the results would be made. unknown: files that nobody looked at."""
 
     files: tuple[FilePlan, ...]
     others: int
     seconds: float
     bytes: int
     free_bytes: int
+    unknown: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,13 +113,16 @@ def plan_folder(wish: Wish, resolved: Resolved) -> FolderPlan:
             others=listing.others.total(),
             seconds=start + sum(file.seconds for file in files),
             bytes=sum(file.bytes for file in files),
-            free_bytes=free_bytes(wish.destination),
+            free_bytes=free_bytes(run.home.folder),
+            unknown=sum(file.is_unknown for file in files),
         )
 
 
 def _plans(run: FolderRun, made: tuple[Entry, ...], rates: _Rates) -> Iterator[FilePlan]:
     for entry in made:
-        ahead = FilePlan(source=entry.found.path, destination=entry.destination, action="make")
+        found = entry.found
+        source = found.path if found.origin is None else found.address
+        ahead = FilePlan(source=source, destination=entry.url or entry.destination, action="make")
         try:
             yield _plan(run, entry, ahead, rates)
         except VsrError as error:
@@ -120,18 +130,31 @@ def _plans(run: FolderRun, made: tuple[Entry, ...], rates: _Rates) -> Iterator[F
 
 
 def _plan(run: FolderRun, entry: Entry, ahead: FilePlan, rates: _Rates) -> FilePlan:
-    standing = run.looks.standing(entry, run.results)
-    if standing.state == "done":
-        return replace(ahead, action="done", reason=standing.reason)
-    if standing.state == "passed":
-        return replace(ahead, action="skip", reason=standing.reason)
+    is_away = entry.found.is_away
+    try:
+        standing = run.looks.standing(entry, run.results)
+    except InputMissing:
+        if not is_away:
+            raise
+        return replace(ahead, reason=_NOT_HERE, is_unknown=True)
+    if standing.state in _SETTLED:
+        return replace(ahead, action=_SETTLED[standing.state], reason=standing.reason)
+    if is_away and (standing.state == "new" or run.is_overwriting):
+        return replace(ahead, reason=_NOT_HERE, is_unknown=True)
+    if is_away:
+        return replace(ahead, action="refuse", reason=f"{entry.address} exists: {standing.reason}")
+    return _forecast(run, entry, ahead, rates, standing)
+
+
+def _forecast(run: FolderRun, entry: Entry, ahead: FilePlan, rates: _Rates, standing: Standing) -> FilePlan:
+    """Look at a file that is here, and reckon what it will take."""
     verdict = run.looks.verdict(entry)
     traits = run.looks.traits(entry.found)
     known = replace(ahead, width=traits.width, height=traits.height, frames=traits.frames)
     if verdict.skip:
         return replace(known, action="skip", reason=verdict.skip)
-    if standing.state == "other" and not verdict.resolved.settings.run.overwrite:
-        return replace(known, action="refuse", reason=f"{entry.destination} exists: {standing.reason}")
+    if standing.state == "other" and not run.is_overwriting:
+        return replace(known, action="refuse", reason=f"{entry.address} exists: {standing.reason}")
     rate = rates.of(entry, traits, verdict.resolved)
     share = traits.width * traits.height / rate.pixels
     ruled = _ruled(verdict.resolved)

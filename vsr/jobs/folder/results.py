@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -30,7 +31,7 @@ _STATUSES = ("begun", "done", "passed", "failed")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What a source was. digest: of its size, beginning and end."""
+    """What a source was. digest: of its size, beginning and end; of one by URL, of its store's mark of the version."""
 
     name: str
     size: int
@@ -45,7 +46,8 @@ class Source:
         """
         if found.size != self.size:
             return f"the source had {self.size} bytes, now {found.size}"
-        if found.mtime_ns == self.mtime_ns or source_of(found).digest == self.digest:
+        is_as_old = found.origin is None and found.mtime_ns == self.mtime_ns
+        if is_as_old or source_of(found).digest == self.digest:
             return None
         return "the source's content has changed"
 
@@ -88,7 +90,8 @@ def source_of(found: Found) -> Source:
         InputError: it cannot be read.
     """
     try:
-        digest = sampled(found.path)
+        origin = found.origin
+        digest = sampled(found.path) if origin is None else hashlib.sha256(origin.version.encode()).hexdigest()
     except OSError as error:
         raise InputError(f"{found.path} cannot be read: {error.strerror}") from error
     return Source(name=found.name, size=found.size, mtime_ns=found.mtime_ns, digest=digest)
@@ -97,8 +100,8 @@ def source_of(found: Found) -> Source:
 class Results:
     """The file in a folder. made, begun, passed: the last line of that kind, by destination."""
 
-    def __init__(self, folder: Path) -> None:
-        """Read what is there.
+    def __init__(self, folder: Path, earlier: bytes = b"") -> None:
+        """Read what is there. earlier: lines that are not in the file, and older.
 
         Raises:
             OutputError: it cannot be read.
@@ -107,7 +110,8 @@ class Results:
         self.made: dict[str, Result] = {}
         self.begun: dict[str, Result] = {}
         self.passed: dict[str, Result] = {}
-        self._read = 0
+        self._earlier = earlier
+        self._forget()
         self.refresh()
 
     def refresh(self) -> None:
@@ -129,10 +133,7 @@ class Results:
             raise OutputError(f"{self.path} cannot be read: {error.strerror}", hint="Make it readable.") from error
         whole = data.rfind(b"\n") + 1
         self._read += whole
-        for line in data[:whole].splitlines():
-            result = _parsed(line)
-            if result is not None:
-                self._note(result)
+        self._note_all(data[:whole])
 
     def append(self, result: Result) -> None:
         """Add a line; when this returns it is on the disk.
@@ -157,6 +158,12 @@ class Results:
             raise translate(error, self.path) from error
         self._note(said)
 
+    def _note_all(self, lines: bytes) -> None:
+        for line in lines.splitlines():
+            result = _parsed(line)
+            if result is not None:
+                self._note(result)
+
     def _note(self, result: Result) -> None:
         match result.status:
             case "done":
@@ -173,6 +180,7 @@ class Results:
         self._read = 0
         for known in (self.made, self.begun, self.passed):
             known.clear()
+        self._note_all(self._earlier)
 
 
 def _write(file: int, line: bytes, size: int) -> None:

@@ -9,44 +9,30 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 
-from vsr.core.errors import (
-    ChangedSinceStart,
-    DeviceError,
-    DiskFull,
-    InputError,
-    InputMissing,
-    Interrupted,
-    JobError,
-    JobLocked,
-    ModelError,
-    OutOfMemory,
-    OutputError,
-    OutputExists,
-    UsageError,
-    VsrError,
-)
+from vsr.core.errors import InputError, InputMissing, Interrupted, JobLocked, OutputError, OutputExists, VsrError
 from vsr.core.events import Event, FolderSummary, Noted, Report, Warned, Worked
 from vsr.core.job import Job
 from vsr.core.settings import Resolved
 from vsr.core.stop import Stop
 from vsr.engines import registry
-from vsr.io import atomic
+from vsr.io import remote
 from vsr.jobs.executors.base import Executor
 from vsr.jobs.executors.opening import executor_for
 from vsr.jobs.folder.claims import claimed
-from vsr.jobs.folder.home import Home
-from vsr.jobs.folder.listing import Found, Listing, read_folder
+from vsr.jobs.folder.failures import ends_all, is_lasting, unforeseen
+from vsr.jobs.folder.home import home_of
+from vsr.jobs.folder.listing import Found, Listing, as_it_is, fetched
 from vsr.jobs.folder.looks import Looks
 from vsr.jobs.folder.naming import Entry, Naming, entries
 from vsr.jobs.folder.pace import Pace
-from vsr.jobs.folder.results import Result, Results
+from vsr.jobs.folder.results import NAME, Result, Results
+from vsr.jobs.folder.sources import sources
 from vsr.jobs.folder.standing import Standing, result_of
 from vsr.jobs.folder.tally import Counted, Tally
 from vsr.jobs.folder.wish import Wish
@@ -57,7 +43,7 @@ from vsr.jobs.work import work_folder
 
 log = logging.getLogger(__name__)
 
-_LASTING = (InputError, UsageError, ModelError, OutputExists, ChangedSinceStart)  # a second try ends as the first
+_NO_WORK = ("done", "passed", "waiting")  # what stands there so is not made
 Settled = tuple[Entry, Standing]  # a file that needs no work, and why
 
 
@@ -89,7 +75,7 @@ class FolderRun:
 
         Raises:
             UsageError, ModelError: the template or the model is wrong.
-            OutputError: results.jsonl cannot be read.
+            OutputError, InputError: results.jsonl cannot be read.
         """
         engine = resolved.settings.engine
         is_exact = engine.width is not None or engine.height is not None
@@ -98,10 +84,10 @@ class FolderRun:
         container = resolved.settings.encode.container
         self.naming = Naming(template=wish.name, model=choice.card.family, scale=scale, container=container)
         self.wish = wish
-        self._home = Home(wish.destination)
+        self.home = home_of(wish.destination)
         self.stop = stop or Stop()
-        self.results = Results(wish.destination)
-        names = {"source": str(wish.source), "destination": str(wish.destination), "results": str(self.results.path)}
+        self.results = Results(self.home.folder, self.home.earlier())
+        names = {"source": str(wish.source), "destination": str(wish.destination), "results": self.home.address(NAME)}
         self.tally = Tally(report, **names)
         self.looks = Looks(resolved, wish.every_rule(), scale=scale, is_usual=wish.is_usual)
         self._resolved = resolved
@@ -131,31 +117,26 @@ class FolderRun:
         """Whether something ended the whole run: the disk is full, the device is gone."""
         return self._halted is not None
 
+    @property
+    def is_overwriting(self) -> bool:
+        """Whether results that are something else are made anew. No rule changes it."""
+        return self._resolved.settings.run.overwrite
+
     def listing(self) -> Listing:
         """Read the source folder; what a folder run into this destination made is no source.
 
         Raises:
-            InputError, UsageError: as `read_folder`.
+            InputError, UsageError: as `read_folder`, `read_url`.
         """
-        wish = self.wish
-        listing = read_folder(
-            wish.source,
-            include=wish.include,
-            exclude=wish.exclude,
-            is_recursive=wish.is_recursive,
-            never=() if self._home.is_also(wish.source) else (wish.destination,),
-        )
-        ours = {(wish.destination / name).absolute() for name in (*self.results.made, *self.results.begun)}
-        files = tuple(found for found in listing.files if found.path.absolute() not in ours)
-        return replace(listing, files=files)
+        return sources(self.wish, self.home, (*self.results.made, *self.results.begun))
 
     def named(self, files: Sequence[Found]) -> tuple[Entry, ...]:
         """Give each source its destination.
 
         Raises:
-            UsageError: the template leads elsewhere.
+            UsageError: the template leads elsewhere. InputError: the store of the results cannot be reached.
         """
-        return entries(files, self.wish.destination, self.naming)
+        return entries(files, self.home.folder, self.naming, url=self.home.url, stored=self.home.stored())
 
     def sorted(self, made: Sequence[Entry]) -> tuple[tuple[Entry, ...], tuple[Settled, ...]]:
         """Give those that are to be made, or looked at more closely, and those that need no work."""
@@ -195,11 +176,17 @@ class FolderRun:
             OutputError: the destination folder cannot be made or written.
         """
         if queue:
-            self._home.prepare()
+            self._prepare()
         weights = self.looks.weights(queue, lambda: self.stop.asked)
         self.tally.pace = Pace()
         for name, weight in weights.items():
             self.tally.pace.expect(name, weight)
+        away = [entry for entry in queue if entry.name not in weights]
+        for entry in away:
+            self.tally.pace.guess(entry.name, entry.found.size)
+        if away:
+            said = "sources by URL are looked at when their turn comes: until then the time left goes by their bytes"
+            self._report(Noted(message=said))
         while queue:
             self._again = []
             self._pass(queue)
@@ -211,12 +198,22 @@ class FolderRun:
         Raises:
             VsrError: what ended the whole run.
         """
+        try:
+            self.home.share()
+        except VsrError as error:
+            self._report(Warned(message=f"{error.message}; the notes of this run are in {self.results.path}"))
         summary = self.tally.summary()
         self._report(summary)
         if self._halted is not None:
             self._halted.add_note(f"{summary.done} files are done, {summary.left} are left: the same command goes on")
             raise self._halted
         return summary
+
+    def _prepare(self) -> None:
+        self.home.prepare()
+        if self.home.url is not None:
+            said = f"results are made in {self.home.folder}, stored in {self.home.url}, and removed here"
+            self._report(Noted(message=said))
 
     def _pass(self, queue: Sequence[Entry]) -> None:
         waiting = {entry.name: entry for entry in queue}
@@ -247,8 +244,8 @@ class FolderRun:
                 self._fail(entry, error)
                 continue
             except Exception as error:
-                log.debug("%s", entry.found.path, exc_info=error)
-                self._fail(entry, _unforeseen(entry, error))
+                log.debug("%s", entry.found.address, exc_info=error)
+                self._fail(entry, unforeseen(error, entry))
                 continue
             if job is not None:
                 yield job
@@ -256,19 +253,21 @@ class FolderRun:
     def _begin(self, entry: Entry) -> Job | None:
         """Claim a file, see whether it still is to be made, plan it, note that it is begun."""
         try:
-            self._home.check()
+            self.home.check()
         except OutputError as error:
             self._halted = error
             raise
-        entry = replace(entry, found=_as_it_is(entry.found))
+        entry = replace(entry, found=as_it_is(entry.found))
         with ExitStack() as claim:
-            self._home.make_room(entry.destination)
-            claim.enter_context(claimed(self.wish.destination, entry.name))
+            self.home.make_room(entry.destination)
+            claim.enter_context(claimed(self.home.folder, entry.name))
             self.results.refresh()
-            standing = self.looks.standing(entry, self.results)
+            entry, standing = self._standing(self.home.as_it_is(entry), claim)
+            if standing.state == "waiting":
+                self.home.take_away(entry, overwrite=self.is_overwriting)
             if standing.found is not None:
                 self.results.append(standing.found)
-            if standing.state in ("done", "passed"):
+            if standing.state in _NO_WORK:
                 self._settle(entry, standing)
                 return None
             verdict = self.looks.verdict(entry)
@@ -277,9 +276,10 @@ class FolderRun:
                 self.results.append(replace(line, status="passed", reason=verdict.skip))
                 self.tally.end(entry, "skipped", verdict.skip)
                 return None
-            if standing.state == "other" and not verdict.resolved.settings.run.overwrite:
-                said = f"{entry.destination} exists: {standing.reason}"
+            if standing.state == "other" and not self.is_overwriting:
+                said = f"{entry.address} exists: {standing.reason}"
                 raise OutputExists(said, hint="Add --overwrite to make it anew.")
+            self.home.make_way(entry)
             job = plan(entry.found.path, entry.given(), verdict.resolved, report=_named(entry, self._report))
             line = replace(
                 line,
@@ -293,8 +293,26 @@ class FolderRun:
             self._open[id(job)] = _Open(entry=entry, job=job, line=line, claim=claim.pop_all())
             return job
 
+    def _standing(self, entry: Entry, claim: ExitStack) -> tuple[Entry, Standing]:
+        """Tell what stands at a destination; its source is fetched if there is work to do, or nothing is told else."""
+        if entry.found.origin is None:
+            return entry, self.looks.standing(entry, self.results)
+        with suppress(InputMissing):
+            standing = self.looks.standing(entry, self.results)
+            if standing.state in _NO_WORK:
+                return entry, standing
+        if entry.found.is_away:
+            self._report(Noted(message=f"{entry.found.name}: fetching it"))
+        entry = replace(entry, found=fetched(entry.found))
+        claim.callback(remote.release, entry.found.path)
+        claim.enter_context(remote.kept(entry.found.path))
+        return entry, self.looks.standing(entry, self.results)
+
     def _settle(self, entry: Entry, standing: Standing) -> None:
-        if standing.state == "passed":
+        if standing.state == "waiting":
+            self.home.tidy(entry)
+            self.tally.end(entry, "earlier", "made by an earlier run, and stored now")
+        elif standing.state == "passed":
             self.tally.end(entry, "skipped", standing.reason)
         elif entry.name in self._met_locked:
             self.tally.end(entry, "taken", "done by another process")
@@ -304,46 +322,58 @@ class FolderRun:
     def _end(self, ended: Ended) -> None:
         """Note what became of a job, then give up its claim."""
         opened = self._open[id(ended.job)]
-        seconds, entry, summary = time.perf_counter() - opened.began, opened.entry, ended.summary
+        entry, summary, error = opened.entry, ended.summary, ended.error
         try:
             if summary is not None:
-                self.tally.end(entry, "done", wall_s=seconds, summary=summary)
+                error = self._refused(opened)
+            seconds = time.perf_counter() - opened.began
+            if isinstance(error, Interrupted):
+                self.tally.end(entry, "left", error.message)
+            elif error is not None:
+                self._fail(entry, error, opened.line)
+            elif summary is not None:
+                told = replace(summary, source=entry.found.address, destination=entry.address)
+                self.tally.end(entry, "done", wall_s=seconds, summary=told)
                 size, frames = summary.size_bytes, summary.frames_out
                 line = replace(opened.line, status="done", bytes=size, frames=frames, wall_s=round(seconds, 3))
                 self.results.append(line)
-            elif isinstance(ended.error, Interrupted):
-                self.tally.end(entry, "left", ended.error.message)
-            elif ended.error is not None:
-                self._fail(entry, ended.error, opened.line)
+                self.home.tidy(entry)
         except VsrError as error:  # results.jsonl cannot be written
             self._halted = self._halted or error
         finally:
             self._put_down(opened)
+
+    def _refused(self, opened: _Open) -> VsrError | None:
+        """Store a result where it goes to a URL; give what went wrong."""
+        try:
+            self.home.take_away(opened.entry, overwrite=self.is_overwriting)
+        except VsrError as error:
+            return error
+        return None
 
     def _fail(self, entry: Entry, error: VsrError, line: Result | None = None) -> None:
         """Take a failure: later again, or for good; some end the whole run. line: of a file that was begun."""
         if isinstance(error, JobLocked):
             self._meet_locked(entry, error)
             return
-        is_device = isinstance(error, DeviceError) and not isinstance(error, OutOfMemory)
-        if is_device or (line is not None and isinstance(error, DiskFull)):
+        if ends_all(error, is_begun=line is not None):
             self._halted = self._halted or error
-        elif not isinstance(error, _LASTING) and self._tries[entry.name] < self.wish.retry:
+        elif not is_lasting(error, entry.found) and self._tries[entry.name] < self.wish.retry:
             self._tries[entry.name] += 1
             self._again.append(entry)
-            self._report(Warned(message=f"{entry.found.name}: to be tried again: {error.message}"))
+            self._report(Warned(message=f"{entry.found.name}: to be tried again: {entry.told(error.message)}"))
             return
         self.tally.end(entry, "failed", error=error)
         if error is self._halted and line is None:
             return
         try:
             line = line or result_of(entry, self.looks.digest, self._resolved.settings)
-            self.results.append(replace(line, status="failed", reason=error.message))
+            self.results.append(replace(line, status="failed", reason=entry.told(error.message)))
         except InputError:
-            log.info("%s cannot be read: no line of its failure", entry.found.path)
+            log.info("%s cannot be read: no line of its failure", entry.found.address)
         except VsrError as cannot:
             self._halted = self._halted or cannot
-        self._home.prune(entry.destination)
+        self.home.prune(entry.destination)
 
     def _meet_locked(self, entry: Entry, error: JobLocked) -> None:
         """Put off what another process has; once: it may be at it for days."""
@@ -374,38 +404,14 @@ class FolderRun:
 def _named(entry: Entry, report: Report) -> Report:
     def told(event: Event) -> None:
         if isinstance(event, Noted | Warned):
-            report(replace(event, message=f"{entry.found.name}: {event.message}"))
+            report(replace(event, message=f"{entry.found.name}: {entry.told(event.message)}"))
         elif isinstance(event, Worked):
             report(event)
 
     return told
 
 
-def _as_it_is(found: Found) -> Found:
-    """Give a source as it is now: it may have waited for hours.
-
-    Raises:
-        InputMissing: it has gone.
-    """
-    try:
-        seen = found.path.stat()
-    except OSError as error:
-        raise InputMissing(f"{found.path} has gone: {error.strerror}") from error
-    return replace(found, size=seen.st_size, mtime_ns=seen.st_mtime_ns)
-
-
 def _resumed(job: Job) -> int:
     """Give how many frames an earlier run has made, by the job's journal."""
     folder = work_folder(job.destination)
     return read_status(folder).frames_done if folder.is_dir() and not job.settings.run.restart else 0
-
-
-def _unforeseen(entry: Entry, error: Exception) -> VsrError:
-    if isinstance(error, OSError):
-        return atomic.translate(error, entry.destination)
-    failed = JobError(
-        f"{entry.found.path}: {type(error).__name__}: {error}",
-        hint="This is a bug in vsr. Please report it with the lines above, the command and what `vsr doctor` prints.",
-    )
-    failed.add_note("".join(traceback.format_exception(error)).rstrip())
-    return failed

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -22,7 +24,7 @@ from vsr.jobs.folder.rules import Rule
 from vsr.jobs.journal import Json
 from vsr.jobs.work import is_published, work_folder
 
-State = Literal["new", "done", "passed", "other"]
+State = Literal["new", "done", "passed", "waiting", "other"]
 _CLOCK_S = 0.05  # file systems tell time in ticks, and a little late
 # How the machine does it, not what comes of it.
 _NO_TRACE = {
@@ -34,6 +36,8 @@ _NO_TRACE = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """state: `new`: to be made; `done`; `passed`: a rule passes it over; `other`: what stands there is something else.
+
+    `waiting`: it is made, and not stored at its URL yet.
 
     found: a line that is missing in results.jsonl: the run was ended between the result and its line.
     """
@@ -60,6 +64,8 @@ class Judge:
         passed, made, begun = (known.get(entry.name) for known in (results.passed, results.made, results.begun))
         if passed and passed.asked.folder == self.folder and passed.source.difference(entry.found) is None:
             return Standing(state="passed", reason=passed.reason)
+        if entry.url is not None:
+            return self._by_url(entry, made, begun, settings)
         if entry.destination.is_dir():
             return Standing(state="other", reason="it is a folder")
         try:
@@ -70,12 +76,36 @@ class Judge:
         if work_folder(planned(entry)).exists():
             if is_published(planned(entry)):
                 return Standing(state="new")  # ended before it had tidied up: the run of it does the rest
-        elif begun and there.st_mtime_ns / 1e9 + _CLOCK_S >= _seconds(begun.at):
-            # Newer than its beginning, and nothing half-made beside it: only a whole result takes its name.
-            made = recovered = replace(begun, status="done", bytes=there.st_size)
+        elif recovered := _recovered(begun, there):
+            made = recovered
+        return self._held(entry, made, there.st_size, settings, recovered)
+
+    def _by_url(
+        self, entry: Entry, made: Result | None, begun: Result | None, settings: Callable[[], Settings]
+    ) -> Standing:
+        """Tell it of a result that goes to a URL: is it made and waits here, and what lies there?"""
+        waiting = None
+        if not work_folder(planned(entry)).exists():
+            with suppress(OSError):  # nothing is here
+                waiting = _recovered(begun, entry.destination.stat())
+        if waiting is not None and not self._changed(entry, waiting, waiting.bytes, settings):
+            return Standing(state="waiting", reason="it is made, and to be stored", found=waiting)
+        if entry.stored is None:
+            return Standing(state="new")
+        return self._held(entry, made, entry.stored, settings)
+
+    def _held(
+        self,
+        entry: Entry,
+        made: Result | None,
+        size: int,
+        settings: Callable[[], Settings],
+        recovered: Result | None = None,
+    ) -> Standing:
+        """Hold what stands there, of so many bytes, against what was noted."""
         changed = "nothing is known of what it was made from"
         if made is not None:
-            changed = self._changed(entry, made, there.st_size, settings)
+            changed = self._changed(entry, made, size, settings)
         if made is None or changed:
             return Standing(state="other", reason=changed)
         reason = "" if made.version == __version__ else f"made by vsr {made.version}"
@@ -112,6 +142,16 @@ class Judge:
             choice = registry.choose(*key)
             self._models[key] = choice.reference, choice.scale, choice.card.digest
         return self._models[key]
+
+
+def _recovered(begun: Result | None, there: os.stat_result) -> Result | None:
+    """Give the line of a result that lacks it, for the run was ended before: one that is newer than its beginning.
+
+    With nothing half-made beside it, that is: only a whole result takes its name.
+    """
+    if begun is None or there.st_mtime_ns / 1e9 + _CLOCK_S < _seconds(begun.at):
+        return None
+    return replace(begun, status="done", bytes=there.st_size)
 
 
 def _told(asked: Mapping[str, Json], scale: int) -> dict[str, Json]:

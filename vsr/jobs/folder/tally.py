@@ -97,12 +97,12 @@ class Tally:
         self.pace.over(entry.name)
         self.counts[status] += 1
         ended = FileEnded(
-            source=str(entry.found.path),
-            destination=str(entry.destination),
+            source=entry.found.address,
+            destination=entry.address,
             status=status,
             number=self.counts.total(),
             total=self.total,
-            reason=error.message if error is not None else reason,
+            reason=entry.told(error.message if error is not None else reason),
             error=type(error).__name__ if error is not None else "",
             hint=(error.hint or "") if error is not None else "",
             notes=tuple(getattr(error, "__notes__", ())),

@@ -5,8 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from vsr.io import remote
 from vsr.jobs.folder.naming import TEMPLATE
 from vsr.jobs.folder.rules import Rule, large_rule
+
+Where = Path | str  # a str is a URL
+
+
+def where(given: str | Path) -> Where:
+    """Give what a user's words name: a folder of this machine, or a URL."""
+    return str(given) if remote.is_url(str(given)) else Path(given)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,8 +24,8 @@ class Wish:
     is_usual: the rules that everybody wants hold: the fields of interlaced videos are merged, HDR keeps 10 bits.
     """
 
-    source: Path
-    destination: Path
+    source: Where
+    destination: Where
     name: str = TEMPLATE
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()

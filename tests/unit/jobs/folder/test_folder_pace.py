@@ -71,5 +71,25 @@ def test_what_is_made_again_took_its_time() -> None:
     assert pace.eta_s == pytest.approx(50.0)
 
 
+def test_what_is_guessed_weighs_as_those_that_were_guessed_and_are_known_now() -> None:
+    clock = Clock()
+    pace = Pace(clock)
+    for name, size in (("a", 10), ("b", 30), ("gone", 20), ("c", 60)):
+        pace.guess(name, size)
+    assert (pace.eta_s, pace.share) == (None, 0.0)
+    pace.over("gone")
+    assert pace.share == pytest.approx(20 / 120)
+    pace.expect("a", 5000)  # 500 a byte
+    pace.made("a", 1000)
+    clock.time += 40
+    pace.made("a", 5000)
+    assert pace.eta_s == pytest.approx((30 + 60) * 500 / 100)
+    assert pace.share == pytest.approx((5000 + 20 * 500) / (120 * 500))
+    pace.expect("b", 35000)  # 40 bytes of 40 000
+    assert pace.eta_s == pytest.approx((35000 + 60 * 1000) / 100)
+    pace.over("a"), pace.over("b"), pace.over("c")
+    assert (pace.eta_s, pace.share) == (0.0, 1.0)
+
+
 def test_an_empty_queue_is_over() -> None:
     assert Pace().share == 1.0
