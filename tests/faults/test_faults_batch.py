@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 import signal
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from tests.faults.conftest import CHUNK, WORDS, MakeScene, Scene, Tell
@@ -112,3 +116,38 @@ def test_nth_call_of_a_folder_run(how: str, step: int, folder: FolderScene, tell
         assert folder.lost() == 0, (at, ended.err, again.err)
         kind = "is the last before the process is killed" if how == "die" else "fails once"
         tell(f"the N-th call {kind}, during a folder run", lost=folder.lost(), message=ended.message)
+
+
+@pytest.mark.parametrize(
+    "count", [pytest.param(120, id="some"), pytest.param(10_000, id="many", marks=pytest.mark.slow)]
+)
+def test_thousands_of_small_files(count: int, make_scene: MakeScene, tell: Tell) -> None:
+    """Killed on the way and given again: each file once, and the third time nothing is to do."""
+    one = make_scene()
+    source, made = one.folder / "pictures", one.folder / "larger"
+    small = np.zeros((4, 4), np.uint8)  # grey: its left half and its right half tell which it is
+    for number in range(count):
+        (source / f"{number % 100}").mkdir(parents=True, exist_ok=True)
+        small[:, :2], small[:, 2:] = number % 251, number // 251
+        cv2.imwrite(str(source / f"{number % 100}" / f"{number}.png"), small)
+    command = ("batch", source, made, "-m", "nearest", "-s", 2, "-q")
+    run = one.forks.start(command)
+    while len(list(made.rglob("*.png"))) < count // 3:
+        time.sleep(0.05)
+    run.send(signal.SIGKILL)
+    assert one.forks.end(run).code == -9
+    ended = one.forks.run(command)
+    assert (ended.code, ended.left) == (0, []), ended.err
+    lost = 0
+    for number in range(count):
+        result = cv2.imread(str(made / f"{number % 100}" / f"{number}.png"), cv2.IMREAD_UNCHANGED)
+        lost += result is None or (result.shape, result[0, 0], result[0, 7]) != ((8, 8), number % 251, number // 251)
+    results = (made / "results.jsonl").read_text().splitlines()
+    written = Counter(line["destination"] for line in map(json.loads, results) if line["status"] == "done")
+    assert len(written) in (count - 1, count)  # killed between a result and its line, it is known by its content
+    assert max(written.values()) == 1, "a file was made twice"
+    assert [path for path in made.rglob(".*") if path.is_file()] == []
+    lines = len(results)
+    assert one.forks.run(command).code == 0
+    assert len((made / "results.jsonl").read_text().splitlines()) <= lines + 1
+    tell("a folder run of thousands of files is killed (kill -9)", times=count, lost=lost, message="")

@@ -310,7 +310,7 @@ class _Shift:
 
 
 def _patient(report: Report) -> Report:
-    """Let a job go on whose log cannot be written, its disk full or its terminal gone; a reader that has gone ends it."""
+    """Let a job go on when its log cannot be written: a full disk, a terminal that is gone. A gone reader ends it."""
 
     def told(event: Event) -> None:
         try:

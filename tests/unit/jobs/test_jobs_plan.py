@@ -34,7 +34,7 @@ def test_chunks_of_deinterlaced_frames_see_the_frame_before(tmp_path):
 @pytest.mark.parametrize("given", [{"deinterlace": "frame"}, {"strict": True}], ids=str)
 def test_what_the_ffmpeg_program_is_not_asked_for_is_refused(tmp_path, given):
     clip = make_clip(tmp_path / "a.mp4")
-    with pytest.raises(UsageError, match="--decoder|ffmpeg"):
+    with pytest.raises(UsageError, match=r"--decoder|ffmpeg"):
         planned(clip, decoder="ffmpeg", **given)
 
 

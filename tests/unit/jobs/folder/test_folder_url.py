@@ -19,7 +19,8 @@ from vsr.core.presets import resolve
 from vsr.core.stop import Stop
 from vsr.io import atomic, remote
 from vsr.jobs.folder.entry import run_folder, watch_folder
-from vsr.jobs.folder.listing import read_url
+from vsr.jobs.folder.listing import Found, read_url
+from vsr.jobs.folder.naming import Entry, clashes
 from vsr.jobs.folder.plan import plan_folder
 from vsr.jobs.folder.results import Result, Results
 from vsr.jobs.folder.rules import Rule
@@ -190,6 +191,7 @@ def test_a_result_that_the_store_refuses_stays_and_is_not_made_again(store: Stor
     assert store.left() == ["a.mp4", "results.jsonl"]
     monkeypatch.setattr(remote, "store", real)
     monkeypatch.setattr("vsr.jobs.folder.run.plan", lambda *args, **more: pytest.fail("planned"))
+    shutil.rmtree(store.cache / "vsr" / "fetched")
     store.run()
     assert store.ends() == {"a.mp4": "earlier", "b.mp4": "earlier"}
     assert "stored now" in store.reasons()["a.mp4"]
@@ -401,6 +403,16 @@ def test_where_nothing_lies_it_is_told(store: Store) -> None:
         store.run(source="memory://nowhere")
     with pytest.raises(UsageError, match="not something vsr reads"):
         store.run(source="http://host/films")
+
+
+def test_one_store_has_several_schemes() -> None:
+    """Replacing a source by its result is refused, by whatever name the store goes."""
+    origin = remote.Origin(url="s3://in/films/a.mp4", size=1, version="")
+    found = Found(path=Path("a.mp4"), name="a.mp4", size=1, mtime_ns=0, origin=origin)
+    (said,) = clashes(
+        [Entry(found=found, name="a.mp4", destination=Path("made/a.mp4"), url="s3a://in/films/a.mp4")]
+    ).values()
+    assert "which is a source" in said
 
 
 def test_a_url_is_told_from_a_path() -> None:
