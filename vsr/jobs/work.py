@@ -36,6 +36,7 @@ from vsr.jobs.records import (
 from vsr.pipeline.chunk import digest_of, segment_name
 
 PARTS = "parts"
+MACHINES = ("precision", "batch", "tile")  # facts that another kind of device chooses otherwise
 
 
 def work_folder(destination: Destination) -> Path:
@@ -268,7 +269,13 @@ class Work:
         Raises:
             ChangedSinceStart: naming each difference.
         """
-        changed = differences(recorded_facts(record), self._facts)
+        kind, earlier = device_kind(self.job), record.get("device")
+        changed = differences(
+            *(
+                {name: known[name] for name in known if earlier == kind or name not in MACHINES}
+                for known in (recorded_facts(record), self._facts)
+            )
+        )
         if changed:
             raise ChangedSinceStart(
                 f"{self.job.destination.path} was begun otherwise: {'; '.join(changed)}",
@@ -278,9 +285,8 @@ class Work:
         others = differences(before, library_versions()) if before else []
         if others:
             self._warn(f"begun with other libraries ({'; '.join(others)}): the frames of the two may differ")
-        kind = device_kind(self.job)
-        if record.get("device") != kind:
-            self._warn(f"begun on {record.get('device')}, going on on {kind}: the frames of the two differ in rounding")
+        if earlier != kind:
+            self._warn(f"begun on {earlier}, going on on {kind}: the frames of the two differ in rounding")
 
     def _resume(self, records: tuple[Record, ...]) -> None:
         lost, published = 0, is_published(self.job.destination)

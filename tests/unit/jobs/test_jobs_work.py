@@ -6,6 +6,7 @@ import dataclasses
 import os
 import shutil
 import stat
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from vsr.jobs.executors.base import Finished
 from vsr.jobs.executors.here import Here
 from vsr.jobs.journal import JOURNAL, replay
 from vsr.jobs.plan import plan
+from vsr.jobs.records import Chosen
 from vsr.jobs.records import chunk_record, chunk_result
 from vsr.jobs.work import Work, begun, is_published, work_folder
 
@@ -161,8 +163,10 @@ def test_another_kind_of_device_goes_on_and_says_so(clip, monkeypatch):
     with Work(planned(clip)) as work:
         done(work, 0)
     monkeypatch.setattr("vsr.jobs.work.device_kind", lambda job: "cuda")
+    monkeypatch.setattr("vsr.jobs.plan.chosen_before", lambda record, on=None: Chosen())
+    planned_there = partial(planned, batch=3, tile=32)  # as a GPU might choose
     events: list[Event] = []
-    with Work(planned(clip), events.append) as work:
+    with Work(planned_there(clip), events.append) as work:
         assert waiting(work) == [1, 2]
     assert any(isinstance(event, Warned) and "begun on cpu, going on on cuda" in event.message for event in events)
     assert any(isinstance(event, Noted) and "1 of 3 chunks (10 of 30 frames)" in event.message for event in events)
