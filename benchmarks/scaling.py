@@ -258,7 +258,8 @@ def main() -> None:
     options = parser.parse_args()
     take_ms_per_mb, take_ms = measure()
     rows = []
-    print("| model | machines | frames a chunk | how | time | slots at work | chunks anew | head busy | machine hours |")
+    heads = "model", "machines", "frames a chunk", "how", "time", "slots at work", "chunks anew", "head busy"
+    print(f"| {' | '.join((*heads, 'machine hours'))} |")
     print("|---|---:|---:|---|---:|---:|---:|---:|---:|")
     for case in CASES:
         outcome = simulate(case, hours=options.hours, take_ms_per_mb=take_ms_per_mb, take_ms=take_ms)

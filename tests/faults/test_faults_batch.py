@@ -137,7 +137,7 @@ def test_thousands_of_small_files(count: int, make_scene: MakeScene, tell: Tell)
         time.sleep(0.05)
     run.send(signal.SIGKILL)
     assert one.forks.end(run).code == -9
-    ended = one.forks.run(command)
+    ended = one.forks.end(one.forks.start(command), longest_s=1200)
     assert (ended.code, ended.left) == (0, []), ended.err
     lost = 0
     for number in range(count):

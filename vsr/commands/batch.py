@@ -124,15 +124,16 @@ def command(
             summary = watch_folder(wish, resolved, report, stop=stop, settle_s=settle, command=said)
         else:
             summary = run_folder(wish, resolved, report, stop=stop, command=said)
-    _raise_what_is_wrong(summary, stop)
+    _raise_what_is_wrong(summary, stop, is_anew=resolved.settings.run.restart)
 
 
-def _raise_what_is_wrong(summary: FolderSummary, stop: Stop) -> None:
-    """Give the exit code its reason: stopped before the end, or some files failed."""
+def _raise_what_is_wrong(summary: FolderSummary, stop: Stop, *, is_anew: bool) -> None:
+    """Give the exit code its reason: stopped before the end, or some files failed. is_anew: --restart was given."""
+    same = "the same command" + (" without --restart" if is_anew else "")
     if stop.asked and summary.left:
         error = Interrupted(
             f"stopped: {summary.done} files are done, {summary.left} are left",
-            hint="Run the same command again to go on.",
+            hint=f"Run {same} again to go on.",
         )
         error.exit_code = stop.code
         raise error
@@ -140,7 +141,7 @@ def _raise_what_is_wrong(summary: FolderSummary, stop: Stop) -> None:
         files = "1 file" if summary.failed == 1 else f"{summary.failed} files"
         raise PartialFailure(
             f"{files} failed, {summary.done + summary.earlier} are done",
-            hint=f"{summary.results} tells why. The same command tries again what is not done.",
+            hint=f"{summary.results} tells why. {same.capitalize()} tries again what is not done.",
         )
 
 

@@ -20,8 +20,7 @@ from vsr.jobs.executors.base import Finished
 from vsr.jobs.executors.here import Here
 from vsr.jobs.journal import JOURNAL, replay
 from vsr.jobs.plan import plan
-from vsr.jobs.records import Chosen
-from vsr.jobs.records import chunk_record, chunk_result
+from vsr.jobs.records import Chosen, chunk_record, chunk_result
 from vsr.jobs.work import Work, begun, is_published, work_folder
 
 SETTINGS = {"model": "nearest", "scale": 2.0, "codec": "ffv1", "chunk_frames": 10}

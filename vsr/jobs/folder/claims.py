@@ -26,7 +26,7 @@ def claimed(folder: Path, name: str) -> Iterator[None]:
         JobLocked: another process has it.
         OutputError: `folder` cannot be written, or has no locks.
     """
-    claim = folder / FOLDER / hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
+    claim = _place(folder, name)
     by = holder(claim)
     if by is not None:
         raise JobLocked(f"taken by {by}")
@@ -40,3 +40,16 @@ def claimed(folder: Path, name: str) -> Iterator[None]:
     finally:
         with suppress(OSError):
             claim.parent.rmdir()  # the last one out
+
+
+def is_claimed(folder: Path, name: str) -> bool:
+    """Whether a process has the claim on `name`.
+
+    Raises:
+        OutputError: it cannot be read.
+    """
+    return holder(_place(folder, name)) is not None
+
+
+def _place(folder: Path, name: str) -> Path:
+    return folder / FOLDER / hashlib.sha256(os.fsencode(name)).hexdigest()[:32]

@@ -16,7 +16,7 @@ from vsr.core.settings import Resolved
 from vsr.core.stop import Stop
 from vsr.jobs.executors.base import Executor
 from vsr.jobs.folder.arrivals import Arrivals
-from vsr.jobs.folder.listing import Listing
+from vsr.jobs.folder.listing import Found, Listing
 from vsr.jobs.folder.naming import TEMPLATE, Entry, clashes, refuse_clashes
 from vsr.jobs.folder.rules import read_rules
 from vsr.jobs.folder.run import FolderRun
@@ -134,13 +134,26 @@ def watch_folder(
                 _nap(poll_s, stop)
                 continue
             run.tally.others = listing.others.total()
-            ready = run.named(arrivals.ready(listing.files))
+            ready = (*_named(run, arrivals.ready(listing.files)), *run.freed())
+            there = {found.name for found in listing.files}
             every |= {entry.found.name: entry for entry in ready}
+            every = {name: entry for name, entry in every.items() if name in there}
             if ready:
                 _make(run, ready, list(every.values()))
             else:
                 _nap(poll_s, stop)
         return run.over()
+
+
+def _named(run: FolderRun, files: Sequence[Found]) -> list[Entry]:
+    """Name what has arrived; what can have no name fails alone."""
+    named: list[Entry] = []
+    for found in files:
+        try:
+            named += run.named([found])
+        except UsageError as error:
+            run.refuse(Entry(found=found, name=found.name, destination=run.home.folder / found.name), error)
+    return named
 
 
 def _make(run: FolderRun, ready: Sequence[Entry], every: Sequence[Entry]) -> None:

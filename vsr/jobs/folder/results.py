@@ -25,8 +25,8 @@ from vsr.jobs.folder.listing import Found
 from vsr.jobs.journal import Json
 
 NAME = "results.jsonl"
-Status = Literal["begun", "done", "passed", "failed"]
-_STATUSES = ("begun", "done", "passed", "failed")
+Status = Literal["begun", "done", "passed", "failed", "left"]
+_STATUSES = ("begun", "done", "passed", "failed", "left")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,10 @@ def source_of(found: Found) -> Source:
 
 
 class Results:
-    """The file in a folder. made, begun, passed: the last line of that kind, by destination."""
+    """The file in a folder. made, begun, passed: the last line of that kind, by destination.
+
+    put_down: what was begun last, and then failed or was left by a run that came to its own end.
+    """
 
     def __init__(self, folder: Path, earlier: bytes = b"") -> None:
         """Read what is there. earlier: lines that are not in the file, and older.
@@ -110,6 +113,7 @@ class Results:
         self.made: dict[str, Result] = {}
         self.begun: dict[str, Result] = {}
         self.passed: dict[str, Result] = {}
+        self.put_down: set[str] = set()
         self._earlier = earlier
         self._forget()
         self.refresh()
@@ -173,13 +177,17 @@ class Results:
             case "begun":
                 self.begun[result.destination] = result
                 self.passed.pop(result.destination, None)
+                self.put_down.discard(result.destination)
             case "passed":
                 self.passed[result.destination] = result
+            case "failed" | "left" if result.fingerprint:  # else it was not begun: nothing of it was made
+                self.put_down.add(result.destination)
 
     def _forget(self) -> None:
         self._read = 0
         for known in (self.made, self.begun, self.passed):
             known.clear()
+        self.put_down.clear()
         self._note_all(self._earlier)
 
 

@@ -10,7 +10,7 @@ import itertools
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -22,9 +22,10 @@ from vsr.core.settings import Resolved
 from vsr.core.stop import Stop
 from vsr.engines import registry
 from vsr.io import remote
+from vsr.io.lock import holder
 from vsr.jobs.executors.base import Executor
 from vsr.jobs.executors.opening import executor_for
-from vsr.jobs.folder.claims import claimed
+from vsr.jobs.folder.claims import claimed, is_claimed
 from vsr.jobs.folder.failures import ends_all, is_lasting, unforeseen
 from vsr.jobs.folder.home import home_of
 from vsr.jobs.folder.listing import Found, Listing, as_it_is, fetched
@@ -32,10 +33,12 @@ from vsr.jobs.folder.looks import Looks
 from vsr.jobs.folder.naming import Entry, Naming, entries
 from vsr.jobs.folder.pace import Pace
 from vsr.jobs.folder.results import NAME, Result, Results
+from vsr.jobs.folder.rules import Verdict
 from vsr.jobs.folder.sources import sources
-from vsr.jobs.folder.standing import Standing, result_of
+from vsr.jobs.folder.standing import Standing, planned, result_of
 from vsr.jobs.folder.tally import Counted, Tally
 from vsr.jobs.folder.wish import Wish
+from vsr.jobs.journal import LOCK
 from vsr.jobs.plan import plan
 from vsr.jobs.run import Ended, run_each
 from vsr.jobs.status import read as read_status
@@ -98,8 +101,11 @@ class FolderRun:
         self._open: dict[int, _Open] = {}
         self._tries: Counter[str] = Counter()
         self._met_locked: set[str] = set()
+        self._taken: dict[str, Entry] = {}  # ended as taken by another process, which may give it up
         self._again: list[Entry] = []
         self._halted: VsrError | None = None
+        self._is_prepared = False
+        self._restarted: set[str] = set()  # of which this run has made a chunk: a second try goes on from it
 
     def __enter__(self) -> FolderRun:
         return self
@@ -128,7 +134,11 @@ class FolderRun:
         Raises:
             InputError, UsageError: as `read_folder`, `read_url`.
         """
-        return sources(self.wish, self.home, (*self.results.made, *self.results.begun))
+        return sources(self.wish, self.home, self._made_or_begun)
+
+    def _made_or_begun(self) -> Collection[str]:
+        self.results.refresh()
+        return (*self.results.made, *self.results.begun)
 
     def named(self, files: Sequence[Found]) -> tuple[Entry, ...]:
         """Give each source its destination.
@@ -168,6 +178,14 @@ class FolderRun:
         """Tell that a file cannot be done."""
         self.tally.total += 1
         self.tally.end(entry, "failed", error=error)
+
+    def freed(self) -> tuple[Entry, ...]:
+        """Give files that ended as taken by another process, and are nobody's now: done by it, or given up."""
+        free = tuple(entry for entry in self._taken.values() if self._is_free(entry))
+        for entry in free:
+            del self._taken[entry.name]
+            self.tally.take_back("taken")
+        return free
 
     def work(self, queue: Sequence[Entry]) -> None:
         """Do every file of the queue; then look again at those that others had taken, and at those that failed.
@@ -210,7 +228,10 @@ class FolderRun:
         return summary
 
     def _prepare(self) -> None:
+        if self._is_prepared:
+            return
         self.home.prepare()
+        self._is_prepared = True
         if self.home.url is not None:
             said = f"results are made in {self.home.folder}, stored in {self.home.url}, and removed here"
             self._report(Noted(message=said))
@@ -280,7 +301,9 @@ class FolderRun:
                 said = f"{entry.address} exists: {standing.reason}"
                 raise OutputExists(said, hint="Add --overwrite to make it anew.")
             self.home.make_way(entry)
-            job = plan(entry.found.path, entry.given(), verdict.resolved, report=_named(entry, self._report))
+            job = plan(
+                entry.found.path, entry.given(), self._wished(entry, verdict), report=_named(entry, self._report)
+            )
             line = replace(
                 line,
                 model=job.model,
@@ -308,6 +331,13 @@ class FolderRun:
         claim.enter_context(remote.kept(entry.found.path))
         return entry, self.looks.standing(entry, self.results)
 
+    def _wished(self, entry: Entry, verdict: Verdict) -> Resolved:
+        """Give a file's settings: only its first try begins anew."""
+        if entry.name not in self._restarted:
+            return verdict.resolved
+        settings = verdict.resolved.settings
+        return replace(verdict.resolved, settings=replace(settings, run=replace(settings.run, restart=False)))
+
     def _settle(self, entry: Entry, standing: Standing) -> None:
         if standing.state == "waiting":
             self.home.tidy(entry)
@@ -323,12 +353,15 @@ class FolderRun:
         """Note what became of a job, then give up its claim."""
         opened = self._open[id(ended.job)]
         entry, summary, error = opened.entry, ended.summary, ended.error
+        if self.tally.has_made(opened.job):
+            self._restarted.add(entry.name)
         try:
             if summary is not None:
                 error = self._refused(opened)
             seconds = time.perf_counter() - opened.began
             if isinstance(error, Interrupted):
                 self.tally.end(entry, "left", error.message)
+                self.results.append(replace(opened.line, status="left"))
             elif error is not None:
                 self._fail(entry, error, opened.line)
             elif summary is not None:
@@ -381,7 +414,14 @@ class FolderRun:
             self._met_locked.add(entry.name)
             self._again.append(entry)
         else:
+            self._taken[entry.name] = entry
             self.tally.end(entry, "taken", error.message)
+
+    def _is_free(self, entry: Entry) -> bool:
+        try:
+            return not is_claimed(self.home.folder, entry.name) and holder(work_folder(planned(entry)) / LOCK) is None
+        except OutputError:  # its turn tells
+            return True
 
     def _leave(self, left: Sequence[Entry]) -> None:
         for entry in left:

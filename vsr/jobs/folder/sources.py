@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +12,16 @@ from vsr.jobs.folder.listing import Listing, read_folder, read_url
 from vsr.jobs.folder.wish import Wish
 
 
-def sources(wish: Wish, home: Home, made: Collection[str]) -> Listing:
-    """Read the source folder. made: names of results below `home`, which are no sources where both are one folder.
+def sources(wish: Wish, home: Home, made: Callable[[], Collection[str]]) -> Listing:
+    """Read the source folder. made: gives names of results below `home`, no sources where both are one folder.
+
+    It is asked after the folder is read: what another process makes is noted before it is there.
 
     Raises:
         InputError, UsageError: as `read_folder`, `read_url`.
     """
     listing = _by_url(wish, wish.source, home) if isinstance(wish.source, str) else _here(wish, wish.source, home)
-    ours = {_plain(home.address(name)) for name in made}
+    ours = {_plain(home.address(name)) for name in made()}
     return replace(listing, files=tuple(found for found in listing.files if _plain(found.address) not in ours))
 
 

@@ -76,7 +76,7 @@ class Judge:
         if work_folder(planned(entry)).exists():
             if is_published(planned(entry)):
                 return Standing(state="new")  # ended before it had tidied up: the run of it does the rest
-        elif recovered := _recovered(begun, there):
+        elif entry.name not in results.put_down and (recovered := _recovered(begun, there)):
             made = recovered
         return self._held(entry, made, there.st_size, settings, recovered)
 

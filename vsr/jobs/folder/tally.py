@@ -76,6 +76,11 @@ class Tally:
             hand.done += outcome.result.frames
             self._tell(hand)
 
+    def has_made(self, job: Job) -> bool:
+        """Whether a chunk of a job in hand has been finished."""
+        hand = self._hands.get(id(job))
+        return hand is not None and hand.done > 0
+
     def put_down(self, job: Job) -> None:
         """Nobody works on a job any more; it may come back."""
         self._hands.pop(id(job), None)
@@ -113,6 +118,11 @@ class Tally:
         if status != "earlier":
             self._ends.append(replace(ended, summary=None))
         self._report(ended)
+
+    def take_back(self, status: FileStatus) -> None:
+        """Count one file less that ended so: it comes again."""
+        self.counts[status] -= 1
+        self.total -= 1
 
     def summary(self) -> FolderSummary:
         busy = self._busy + (time.monotonic() - self._busy_since if self._busy_since is not None else 0.0)
