@@ -131,8 +131,9 @@ def _raise_what_is_wrong(summary: FolderSummary, stop: Stop, *, is_anew: bool) -
     """Give the exit code its reason: stopped before the end, or some files failed. is_anew: --restart was given."""
     same = "the same command" + (" without --restart" if is_anew else "")
     if stop.asked and summary.left:
+        files = "1 file is" if summary.done == 1 else f"{summary.done} files are"
         error = Interrupted(
-            f"stopped: {summary.done} files are done, {summary.left} are left",
+            f"stopped: {files} done, {summary.left} are left",
             hint=f"Run {same} again to go on.",
         )
         error.exit_code = stop.code

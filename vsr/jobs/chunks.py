@@ -7,6 +7,7 @@ decoded frames are those of a decode of the whole file: same pixels, same times,
 from __future__ import annotations
 
 import bisect
+import dataclasses
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -105,6 +106,21 @@ def chunks(
             )
         )
     return tuple(made)
+
+
+def shortened(info: MediaInfo, chunk: Chunk, count: int) -> Chunk:
+    """Give a chunk cut down to its first `count` frames (or all it has), with the context that these need."""
+    if count >= chunk.frames:
+        return chunk
+    shown = times(info)
+    end = first_place(info, chunk.span) + count
+    after = end + chunk.tail
+    return dataclasses.replace(
+        chunk,
+        span=Span(start=chunk.span.start, stop=shown[end]),
+        frames=count,
+        decode=Span(start=chunk.decode.start, stop=shown[after] if after < len(shown) else None),
+    )
 
 
 def remarks(info: MediaInfo, planned: Sequence[Chunk]) -> Iterator[str]:

@@ -10,17 +10,17 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
-from vsr.core.job import Chunk, Job
-from vsr.core.media import Span
+from vsr.core.job import Job
 from vsr.core.sampling import Sampling
 from vsr.core.settings import fields
-from vsr.jobs.chunks import first_place, times
+from vsr.jobs.chunks import shortened
 from vsr.jobs.executors.base import Failed, Task
 from vsr.jobs.executors.here import Here
 from vsr.jobs.preflight import forecast_bytes
 from vsr.pipeline.chunk import segment_name
 
 SAMPLE_FRAMES = 12
+QUICK_S = 3.0  # a first run that takes longer was long enough
 
 
 def estimate(job: Job) -> float:
@@ -39,46 +39,28 @@ def pace(job: Job) -> tuple[float, float]:
     Raises:
         VsrError: the sample fails, as the job would.
     """
-    sample = _sample(job)
     here = Here()
     try:
         # The first run pays for opening the model and warming up; the second is the steady rate.
-        first, second = (_timed(here, sample) for _ in range(2))
+        few, first = _timed(here, job, 2 * job.compute.workers)
+        count, second = _timed(here, job, SAMPLE_FRAMES if first < QUICK_S else few)
     finally:
         here.close()
+    each = second / count
     devices = len(job.compute.devices) if job.compute.device != "cpu" else 1  # several on the CPU share its cores
-    return first - second, second / sample.chunks[0].frames / max(1, devices)
+    return max(0.0, first - few * each), each / max(1, devices)
 
 
-def _timed(here: Here, sample: Job) -> float:
+def _timed(here: Here, job: Job, count: int) -> tuple[int, float]:
+    """Run the job's first frames; give how many, and the seconds."""
+    sample = dataclasses.replace(job, chunks=(shortened(job.source, job.chunks[0], count),), trace=None)
     with tempfile.TemporaryDirectory(prefix="vsr-sample-") as work:
         began = time.perf_counter()
         tasks = (Task(job=sample, chunk=c, path=Path(work) / segment_name(sample, c)) for c in sample.chunks)
         for outcome in here.run(tasks, lambda _: None):
             if isinstance(outcome, Failed):
                 raise outcome.error
-        return time.perf_counter() - began
-
-
-def _sample(job: Job) -> Job:
-    """Give the same job cut down to its first frames."""
-    whole = job.chunks[0]
-    first, shown = first_place(job.source, whole.span), times(job.source)
-    timed = min(SAMPLE_FRAMES, whole.frames)
-    end = first + timed
-    stop = shown[end] if timed < whole.frames else whole.span.stop
-    after = min(len(shown), end + whole.tail)
-    decode = Span(start=whole.decode.start, stop=shown[after] if after < len(shown) else None)
-    chunk = Chunk(
-        index=0,
-        span=Span(start=whole.span.start, stop=stop),
-        frames=timed,
-        decode=decode,
-        seek=whole.seek,
-        lead=whole.lead,
-        tail=whole.tail,
-    )
-    return dataclasses.replace(job, chunks=(chunk,), trace=None)
+        return sample.chunks[0].frames, time.perf_counter() - began
 
 
 def to_toml(job: Job, estimated_s: float | None = None) -> str:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from vsr.color.tables import chroma_levels, luma_levels
 from vsr.core.errors import MuxError, OutputError
 from vsr.core.frame import Frame, PixelFormat, pixel_format
-from vsr.core.job import Chunk, Job
-from vsr.core.media import OutputSpec, Span
+from vsr.core.job import Job
+from vsr.core.media import OutputSpec
 from vsr.engines.base import Engine
 from vsr.io import mux
 from vsr.io.encode import PyavSink
@@ -78,14 +78,15 @@ def forecast_seconds(job: Job, folder: Path, *, workers: int = 1) -> float | Non
     total = sum(chunk.frames for chunk in job.chunks)
     if len(job.chunks) < 2 or total < SAMPLED_JOB:
         return None
-    few = min(job.compute.batch * job.compute.workers, total // SHARE)
+    most = min(total // SHARE, job.chunks[0].frames)
+    few = min(job.compute.batch * job.compute.workers, most)
     engine = open_engine(job)
     try:
         first = _timed(job, few, folder, engine)
         if first > QUICK_S:
             return first * total / few / workers
         # The first run pays for warming up, as the job will once; the second is at the steady rate.
-        more = max(2 * few, min(total // SHARE, int(few * QUICK_S / first)))
+        more = min(most, max(2 * few, int(few * QUICK_S / first)))
         return first + _timed(job, more, folder, engine) * (total - few) / more / workers
     finally:
         engine.close()
@@ -93,8 +94,8 @@ def forecast_seconds(job: Job, folder: Path, *, workers: int = 1) -> float | Non
 
 def _timed(job: Job, count: int, folder: Path, engine: Engine) -> float:
     """Give the seconds that the job's first `count` frames take; what they become is removed."""
-    sample = _first(job, count)
-    (chunk,) = sample.chunks
+    chunk = chunks.shortened(job.source, job.chunks[0], count)
+    sample = dataclasses.replace(job, chunks=(chunk,), trace=None)
     path = folder / f"sample-{segment_name(sample, chunk)}"
     began = time.perf_counter()
     try:
@@ -105,23 +106,6 @@ def _timed(job: Job, count: int, folder: Path, engine: Engine) -> float:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
-
-
-def _first(job: Job, count: int) -> Job:
-    """Give the same job cut down to one chunk of its first frames; `count` is less than it has."""
-    whole, every = job.chunks[0], chunks.times(job.source)
-    begin = chunks.first_place(job.source, job.span)
-    tail = begin + count + whole.tail
-    chunk = Chunk(
-        index=0,
-        span=Span(start=whole.span.start, stop=every[begin + count]),
-        frames=count,
-        decode=Span(start=whole.decode.start, stop=every[tail] if tail < len(every) else None),
-        seek=whole.seek,
-        lead=whole.lead,
-        tail=whole.tail,
-    )
-    return dataclasses.replace(job, chunks=(chunk,), trace=None)
 
 
 def _joined(job: Job, segment: Path, target: Path) -> tuple[str, ...]:

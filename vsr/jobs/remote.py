@@ -13,11 +13,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from vsr.core.errors import OutputExists, UsageError, VsrError
+from vsr.core.errors import JobLocked, OutputExists, UsageError, VsrError
 from vsr.core.events import Noted, Report, silent
 from vsr.io import atomic, remote
+from vsr.io.lock import holder, locked
 
-MARK, RESULT, KEPT = "fingerprint", "result", "kept"
+MARK, RESULT, KEPT, LOCK = "fingerprint", "result", "kept", "lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +92,8 @@ def staged_remote(
     through; nothing is done for them.
 
     Raises:
-        InputError: the source cannot be fetched. OutputExists: the destination is there. OutputError: it cannot be
-        stored. UsageError: a source by URL without a destination; see `io.remote`.
+        InputError: the source cannot be fetched. OutputExists: the destination is there. JobLocked: another process
+        makes it. OutputError: it cannot be stored. UsageError: a source by URL without a destination; see `io.remote`.
     """
     if destination is None and remote.is_url(source):
         raise UsageError(f"{source}: where shall the result go?", hint="Name a file or a URL with -o.")
@@ -107,16 +108,41 @@ def staged_remote(
             return
         if not overwrite and remote.exists(destination):
             raise OutputExists(f"{destination} exists", hint="Add --overwrite to replace it, or name another with -o.")
+        stack.enter_context(_alone(destination))
         staged = _place(here, destination)
         yield staged
         report(Noted(message=f"storing {destination}"))
         staged.take_away(overwrite=overwrite)
 
 
+@contextmanager
+def _alone(url: str) -> Iterator[None]:
+    """Keep other processes of this machine off a destination's folder, until its result is stored.
+
+    Raises:
+        JobLocked: another process has it.
+        OutputError: the folder cannot be made, or has no locks.
+    """
+    folder = _folder(url)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise atomic.translate(error, folder) from error
+    by = holder(folder / LOCK)
+    if by is not None:
+        raise JobLocked(f"{url} is being made by {by}", hint="Wait for it, or end it: what it has finished stays.")
+    with locked(folder / LOCK):
+        yield
+
+
+def _folder(url: str) -> Path:
+    return remote.cache_folder().parent / "results" / hashlib.sha256(url.encode()).hexdigest()[:32]
+
+
 def _place(source: Path, url: str) -> Staged:
     """Give the place for a destination's URL. What an earlier run finished there and could not store moves aside."""
     name = remote.file_name(url.rstrip("/"))
-    folder = remote.cache_folder().parent / "results" / hashlib.sha256(url.encode()).hexdigest()[:32]
+    folder = _folder(url)
     destination = folder / RESULT / name
     try:
         destination.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -241,3 +241,15 @@ def test_on_a_terminal_a_live_line_shows_the_queue() -> None:
     assert "5/77 files, 24.8 fps, 0:40 left" in text
     assert "b.mp4 100/250" in text
     assert "failed: in/a.mp4: no" in text
+
+
+def test_what_began_anew_goes_on_without_restart(calls: Calls, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same words again would throw away what is done."""
+    calls.result, calls.asks = summary(done=1, left=3), 130
+    assert cli.main(["batch", "in", "out", "--restart"]) == 130
+    said = capsys.readouterr().err
+    assert "stopped: 1 file is done, 3 are left" in said
+    assert "Run the same command without --restart again to go on." in said
+    calls.result, calls.asks = summary(failed=1), None
+    assert cli.main(["batch", "in", "out", "--restart"]) == 9
+    assert "The same command without --restart tries again what is not done." in capsys.readouterr().err

@@ -12,7 +12,7 @@ from vsr.core.errors import DecodeError
 from vsr.core.frame import ColorSpec
 from vsr.core.media import WHOLE, MediaInfo, PacketIndex, Span, VideoInfo
 from vsr.core.sampling import Sampling
-from vsr.jobs.chunks import chunks, default_length, first_place, remarks, times
+from vsr.jobs.chunks import chunks, default_length, first_place, remarks, shortened, times
 
 VIDEO = VideoInfo(
     index=0,
@@ -113,3 +113,14 @@ def test_no_chunk_begins_at_a_moved_time_without_those_before_it() -> None:
 def test_a_span_of_no_frame_is_refused() -> None:
     with pytest.raises(DecodeError, match=r"in\.mp4 shows no frame"):
         chunks(video(3, 0), Span(start=7), frames_per_window=1, stride=1, shots=True, length=8, seeks=True)
+
+
+@pytest.mark.parametrize("info", [video(100, *range(0, 100, 10)), images(100)], ids=["video", "images"])
+def test_a_chunk_cut_short_is_the_chunk_that_would_have_been_planned(info: MediaInfo) -> None:
+    def planned(stop: int | None) -> tuple:
+        span = Span(start=20, stop=stop)
+        return chunks(info, span, frames_per_window=3, stride=2, shots=True, length=1000, seeks=True)
+
+    (whole,), (short,) = planned(None), planned(25)
+    assert shortened(info, whole, 5) == short
+    assert shortened(info, whole, 80) == whole

@@ -12,8 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vsr.core.errors import JobLocked
+from vsr.core.errors import JobLocked, OutputError
 from vsr.io.lock import holder, locked
+from vsr.jobs.folder.naming import Entry
+from vsr.jobs.folder.standing import planned
+from vsr.jobs.journal import LOCK
+from vsr.jobs.work import work_folder
 
 FOLDER = ".vsr-claims"
 
@@ -42,13 +46,13 @@ def claimed(folder: Path, name: str) -> Iterator[None]:
             claim.parent.rmdir()  # the last one out
 
 
-def is_claimed(folder: Path, name: str) -> bool:
-    """Whether a process has the claim on `name`.
-
-    Raises:
-        OutputError: it cannot be read.
-    """
-    return holder(_place(folder, name)) is not None
+def is_taken(folder: Path, entry: Entry) -> bool:
+    """Whether a process makes a file now: it has the claim on it, or runs its job. What cannot be told is no."""
+    try:
+        locks = (_place(folder, entry.name), work_folder(planned(entry)) / LOCK)
+        return any(holder(lock) is not None for lock in locks)
+    except OutputError:  # told when the file's turn comes
+        return False
 
 
 def _place(folder: Path, name: str) -> Path:

@@ -245,3 +245,9 @@ def _known(table: Mapping[str, object], names: Sequence[str], where: str) -> Non
             close = difflib.get_close_matches(name, names, n=1)
             hint = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(names)}."
             raise SettingsError(f"{where}: there is no {name!r}", hint=hint)
+
+
+def going_on(resolved: Resolved) -> Resolved:
+    """Give the settings of a second try: what the first one has made is not made again, --restart or not."""
+    settings = resolved.settings
+    return replace(resolved, settings=replace(settings, run=replace(settings.run, restart=False)))

@@ -22,10 +22,9 @@ from vsr.core.settings import Resolved
 from vsr.core.stop import Stop
 from vsr.engines import registry
 from vsr.io import remote
-from vsr.io.lock import holder
 from vsr.jobs.executors.base import Executor
 from vsr.jobs.executors.opening import executor_for
-from vsr.jobs.folder.claims import claimed, is_claimed
+from vsr.jobs.folder.claims import claimed, is_taken
 from vsr.jobs.folder.failures import ends_all, is_lasting, unforeseen
 from vsr.jobs.folder.home import home_of
 from vsr.jobs.folder.listing import Found, Listing, as_it_is, fetched
@@ -33,12 +32,11 @@ from vsr.jobs.folder.looks import Looks
 from vsr.jobs.folder.naming import Entry, Naming, entries
 from vsr.jobs.folder.pace import Pace
 from vsr.jobs.folder.results import NAME, Result, Results
-from vsr.jobs.folder.rules import Verdict
+from vsr.jobs.folder.rules import going_on
 from vsr.jobs.folder.sources import sources
-from vsr.jobs.folder.standing import Standing, planned, result_of
+from vsr.jobs.folder.standing import Standing, result_of
 from vsr.jobs.folder.tally import Counted, Tally
 from vsr.jobs.folder.wish import Wish
-from vsr.jobs.journal import LOCK
 from vsr.jobs.plan import plan
 from vsr.jobs.run import Ended, run_each
 from vsr.jobs.status import read as read_status
@@ -181,7 +179,7 @@ class FolderRun:
 
     def freed(self) -> tuple[Entry, ...]:
         """Give files that ended as taken by another process, and are nobody's now: done by it, or given up."""
-        free = tuple(entry for entry in self._taken.values() if self._is_free(entry))
+        free = tuple(entry for entry in self._taken.values() if not is_taken(self.home.folder, entry))
         for entry in free:
             del self._taken[entry.name]
             self.tally.take_back("taken")
@@ -223,7 +221,8 @@ class FolderRun:
         summary = self.tally.summary()
         self._report(summary)
         if self._halted is not None:
-            self._halted.add_note(f"{summary.done} files are done, {summary.left} are left: the same command goes on")
+            same = "the same command" + (" without --restart" if self._resolved.settings.run.restart else "")
+            self._halted.add_note(f"{summary.done} files are done, {summary.left} are left: {same} goes on")
             raise self._halted
         return summary
 
@@ -301,9 +300,8 @@ class FolderRun:
                 said = f"{entry.address} exists: {standing.reason}"
                 raise OutputExists(said, hint="Add --overwrite to make it anew.")
             self.home.make_way(entry)
-            job = plan(
-                entry.found.path, entry.given(), self._wished(entry, verdict), report=_named(entry, self._report)
-            )
+            wished = going_on(verdict.resolved) if entry.name in self._restarted else verdict.resolved
+            job = plan(entry.found.path, entry.given(), wished, report=_named(entry, self._report))
             line = replace(
                 line,
                 model=job.model,
@@ -330,13 +328,6 @@ class FolderRun:
         claim.callback(remote.release, entry.found.path)
         claim.enter_context(remote.kept(entry.found.path))
         return entry, self.looks.standing(entry, self.results)
-
-    def _wished(self, entry: Entry, verdict: Verdict) -> Resolved:
-        """Give a file's settings: only its first try begins anew."""
-        if entry.name not in self._restarted:
-            return verdict.resolved
-        settings = verdict.resolved.settings
-        return replace(verdict.resolved, settings=replace(settings, run=replace(settings.run, restart=False)))
 
     def _settle(self, entry: Entry, standing: Standing) -> None:
         if standing.state == "waiting":
@@ -416,12 +407,6 @@ class FolderRun:
         else:
             self._taken[entry.name] = entry
             self.tally.end(entry, "taken", error.message)
-
-    def _is_free(self, entry: Entry) -> bool:
-        try:
-            return not is_claimed(self.home.folder, entry.name) and holder(work_folder(planned(entry)) / LOCK) is None
-        except OutputError:  # its turn tells
-            return True
 
     def _leave(self, left: Sequence[Entry]) -> None:
         for entry in left:
