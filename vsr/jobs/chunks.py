@@ -109,7 +109,7 @@ def chunks(
 
 
 def shortened(info: MediaInfo, chunk: Chunk, count: int) -> Chunk:
-    """Give a chunk cut down to its first `count` frames (or all it has), with the context that these need."""
+    """Give a chunk cut down to its first `count` frames (or all it has), with as much context as it has itself."""
     if count >= chunk.frames:
         return chunk
     shown = times(info)
