@@ -6,7 +6,8 @@
 2. Batches and tiles: the same frames whatever the batch; tiled equals whole.
 3. Memory: the process is held to 1.2 GB more than it has, so that the engine has to shrink; no frame may be lost.
 4. Non-finite output of one frame is run again in float32 and counted.
-5. Throughput: engines x sizes x precisions, pipeline and network alone.
+5. Stopped after a chunk and gone on with: the same bytes as an unbroken run, noise of diffusion included.
+6. Throughput: engines x sizes x precisions, pipeline and network alone.
 What was measured is written even when a check fails.
 Without a CUDA device it says so and ends with exit code 5.
 """
@@ -20,15 +21,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from vsr.core.errors import Interrupted
 from vsr.core.events import Summary
 from vsr.core.frame import Frame
 from vsr.core.media import WHOLE
 from vsr.core.presets import resolve
+from vsr.core.stop import Stop
 from vsr.engines import registry
 from vsr.engines.base import Batch, Key
 from vsr.engines.cuda import Graphed
@@ -115,6 +119,24 @@ def memory_back_off(folder: Path) -> dict[str, object]:
     return {"warnings": shrunk, "frames": len(tight), "psnr_y": psnr(roomy, tight), "ok": ok}
 
 
+def gone_on_with(folder: Path) -> list[dict[str, object]]:
+    """Stop a job after its first chunk, give it again, and compare the file with that of an unbroken run."""
+    clip = synthetic(folder / "stopped.mkv", width=192, height=108, frames=24)
+    rows: list[dict[str, object]] = []
+    for more in ({"model": "espcn", "scale": 2.0}, {"model": "sr3", "scale": 4.0, "steps": 4}):
+        settings: Settings = {"device": "cuda", "codec": "ffv1", "chunk_frames": 8, "overwrite": True, **more}
+        whole, parts = folder / "whole.mkv", folder / "parts.mkv"
+        run(plan(clip, whole, resolve(settings)))
+        stop = Stop()
+        with suppress(Interrupted):
+            run(plan(clip, parts, resolve(settings)), lambda _, stop=stop: stop.ask(), stop=stop)
+        summary = run(plan(clip, parts, resolve(settings)))
+        same = whole.read_bytes() == parts.read_bytes()
+        rows.append({**more, "resumed_frames": summary.resumed_frames, "ok": same and summary.resumed_frames > 0})
+        print(f"  {more}: {summary.resumed_frames} frames kept, {'same' if same else 'OTHER'} bytes", flush=True)
+    return rows
+
+
 def not_finite(folder: Path) -> dict[str, object]:
     """Make the reduced-precision engine give an infinity for one frame; float32 must take over for it alone."""
     clip = synthetic(folder / "inf.mkv", width=192, height=108, frames=12)
@@ -194,6 +216,7 @@ def main() -> int:
         "batches_and_tiles": batches_and_tiles,
         "memory_back_off": memory_back_off,
         "not_finite": not_finite,
+        "gone_on_with": gone_on_with,
         "throughput": throughput,
     }
     failed: list[object] = []

@@ -140,9 +140,11 @@ def _raise_what_is_wrong(summary: FolderSummary, stop: Stop, *, is_anew: bool) -
         raise error
     if summary.failed:
         files = "1 file" if summary.failed == 1 else f"{summary.failed} files"
+        is_there = any(file.error == "OutputExists" for file in summary.files)
+        more = " Add --overwrite to make anew what exists." if is_there else ""
         raise PartialFailure(
             f"{files} failed, {summary.done + summary.earlier} are done",
-            hint=f"{summary.results} tells why. {same.capitalize()} tries again what is not done.",
+            hint=f"{summary.results} tells why. {same.capitalize()} tries again what is not done.{more}",
         )
 
 

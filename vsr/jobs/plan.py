@@ -113,6 +113,8 @@ def _identified(job: Job, earlier: Record | None, report: Report) -> Job:
 
 
 def _refuse_unknowable(settings: Settings) -> None:
+    if settings.run.address is not None and settings.run.cluster is None:
+        raise UsageError("--address says where a cluster is, and none is asked for", hint="Add --cluster ray.")
     if settings.run.deinterlace != "off" and settings.run.decoder == "ffmpeg":
         raise UsageError("--deinterlace is done with --decoder pyav alone", hint="Leave out --decoder ffmpeg.")
     if settings.run.strict and settings.run.decoder == "ffmpeg":

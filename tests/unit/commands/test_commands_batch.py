@@ -253,3 +253,13 @@ def test_what_began_anew_goes_on_without_restart(calls: Calls, capsys: pytest.Ca
     calls.result, calls.asks = summary(failed=1), None
     assert cli.main(["batch", "in", "out", "--restart"]) == 9
     assert "The same command without --restart tries again what is not done." in capsys.readouterr().err
+
+
+def test_what_exists_is_made_anew_by_overwrite(calls: Calls, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same command alone would fail in the same way."""
+    calls.result = summary(failed=1, files=(ended("failed", error="OutputExists"),))
+    assert cli.main(["batch", "in", "out"]) == 9
+    assert "Add --overwrite to make anew what exists." in capsys.readouterr().err
+    calls.result = summary(failed=1, files=(ended("failed", error="InputError"),))
+    assert cli.main(["batch", "in", "out"]) == 9
+    assert "--overwrite" not in capsys.readouterr().err

@@ -38,6 +38,12 @@ def test_what_the_ffmpeg_program_is_not_asked_for_is_refused(tmp_path, given):
         planned(clip, decoder="ffmpeg", **given)
 
 
+def test_an_address_without_a_cluster_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="--address") as caught:
+        planned(make_clip(tmp_path / "a.mp4"), address="head:6379")
+    assert caught.value.hint == "Add --cluster ray."
+
+
 def test_several_devices_are_of_one_plan(tmp_path):
     clip = make_clip(tmp_path / "a.mp4")
     one, two = planned(clip, device="cpu"), planned(clip, device="cpu,cpu")

@@ -46,6 +46,11 @@ def claimed(folder: Path, name: str) -> Iterator[None]:
             claim.parent.rmdir()  # the last one out
 
 
+def is_any_taken(folder: Path) -> bool:
+    """Whether any process makes anything below `folder`, or was killed while it did."""
+    return (folder / FOLDER).exists()
+
+
 def is_taken(folder: Path, entry: Entry) -> bool:
     """Whether a process makes a file now: it has the claim on it, or runs its job. What cannot be told is no."""
     try:

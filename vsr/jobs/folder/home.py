@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -72,13 +72,12 @@ class Home:
             raise atomic.translate(error, result) from error
         _keep(result.parent, self.folder)
 
-    def prune(self, result: Path) -> None:
-        """Remove the folders around a result that did not come, as far as they hold nothing."""
-        folder = result.parent
-        with suppress(OSError):
-            while folder != self.folder and self.folder in folder.parents:
+    def prune(self, folders: Collection[Path]) -> None:
+        """Remove folders around results that did not come, as far as they hold nothing."""
+        below = {up for folder in folders for up in (folder, *folder.parents) if self.folder in up.parents}
+        for folder in sorted(below, key=lambda up: len(up.parts), reverse=True):
+            with suppress(OSError):
                 folder.rmdir()
-                folder = folder.parent
 
     def is_also(self, source: Where) -> bool:
         """Whether a source folder is this one."""

@@ -177,7 +177,7 @@ def _check(folder: Path) -> None:
         if not folder.exists():
             raise InputMissing(f"{folder} does not exist", hint="Name a folder of videos or images.")
         if not folder.is_dir():
-            raise UsageError(f"{folder} is no folder", hint=f"For one file: vsr upscale {folder.name}")
+            raise UsageError(f"{folder} is no folder", hint=f"For one file: vsr upscale {folder}")
         next(os.scandir(folder), None)
     except OSError as error:
         raise InputError(f"folder {folder} cannot be read: {error.strerror}") from error

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import TracebackType
 
 from vsr.core.errors import InputError, InputMissing, Interrupted, JobLocked, OutputError, OutputExists, VsrError
@@ -24,7 +25,7 @@ from vsr.engines import registry
 from vsr.io import remote
 from vsr.jobs.executors.base import Executor
 from vsr.jobs.executors.opening import executor_for
-from vsr.jobs.folder.claims import claimed, is_taken
+from vsr.jobs.folder.claims import claimed, is_any_taken, is_taken
 from vsr.jobs.folder.failures import ends_all, is_lasting, unforeseen
 from vsr.jobs.folder.home import home_of
 from vsr.jobs.folder.listing import Found, Listing, as_it_is, fetched
@@ -103,6 +104,7 @@ class FolderRun:
         self._again: list[Entry] = []
         self._halted: VsrError | None = None
         self._is_prepared = False
+        self._in_vain: set[Path] = set()  # folders around results that did not come
         self._restarted: set[str] = set()  # of which this run has made a chunk: a second try goes on from it
 
     def __enter__(self) -> FolderRun:
@@ -218,6 +220,8 @@ class FolderRun:
             self.home.share()
         except VsrError as error:
             self._report(Warned(message=f"{error.message}; the notes of this run are in {self.results.path}"))
+        if not is_any_taken(self.home.folder):  # else somebody may be about to make something in them
+            self.home.prune(self._in_vain)
         summary = self.tally.summary()
         self._report(summary)
         if self._halted is not None:
@@ -279,8 +283,8 @@ class FolderRun:
             raise
         entry = replace(entry, found=as_it_is(entry.found))
         with ExitStack() as claim:
-            self.home.make_room(entry.destination)
             claim.enter_context(claimed(self.home.folder, entry.name))
+            self.home.make_room(entry.destination)
             self.results.refresh()
             entry, standing = self._standing(self.home.as_it_is(entry), claim)
             if standing.state == "waiting":
@@ -387,6 +391,7 @@ class FolderRun:
             self._again.append(entry)
             self._report(Warned(message=f"{entry.found.name}: to be tried again: {entry.told(error.message)}"))
             return
+        self._restarted.discard(entry.name)
         self.tally.end(entry, "failed", error=error)
         if error is self._halted and line is None:
             return
@@ -397,7 +402,7 @@ class FolderRun:
             log.info("%s cannot be read: no line of its failure", entry.found.address)
         except VsrError as cannot:
             self._halted = self._halted or cannot
-        self.home.prune(entry.destination)
+        self._in_vain.add(entry.destination.parent)
 
     def _meet_locked(self, entry: Entry, error: JobLocked) -> None:
         """Put off what another process has; once: it may be at it for days."""

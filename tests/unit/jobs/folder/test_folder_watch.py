@@ -21,9 +21,7 @@ from vsr.jobs.executors.base import Executor, Failed, Outcome, Task, Tick
 from vsr.jobs.executors.here import Here
 from vsr.jobs.folder.claims import claimed
 from vsr.jobs.folder.entry import run_folder, watch_folder
-from vsr.jobs.folder.home import home_of
-from vsr.jobs.folder.results import Results
-from vsr.jobs.folder.sources import sources
+from vsr.jobs.folder.listing import Listing, read_folder
 from vsr.jobs.folder.wish import Wish
 
 X2 = {"model": "bicubic", "scale": 2.0, "encoder_preset": "ultrafast"}
@@ -136,19 +134,35 @@ def test_a_source_that_has_gone_clashes_with_nobody(watched: Watched) -> None:
     assert watched.told() == [("a.mp4", "done"), ("b.mp4", "done"), ("A.mp4", "done")]
 
 
-def test_what_another_process_makes_while_the_folder_is_read_is_no_source(tmp_path: Path, clip: Path) -> None:
+def test_what_another_process_makes_while_the_folder_is_read_is_no_source(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.copyfile(clip, tmp_path / "a.mp4")
     wish = Wish(source=tmp_path, destination=tmp_path, name="{stem}_x2{suffix}")
-    ours = Results(tmp_path)
-    run_folder(wish, resolve(X2))  # the other process
+    others = [wish]
 
-    def made() -> list[str]:
-        ours.refresh()
-        return [*ours.made, *ours.begun]
+    def read(*args: object, **more: object) -> Listing:
+        if others:
+            run_folder(others.pop(), resolve(X2))  # the other process
+        return read_folder(*args, **more)  # type: ignore[arg-type]
 
-    assert [found.name for found in sources(wish, home_of(tmp_path), made).files] == ["a.mp4"]
+    monkeypatch.setattr("vsr.jobs.folder.sources.read_folder", read)
     summary = run_folder(wish, resolve(X2))
     assert (summary.done, summary.earlier) == (0, 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "a_x2.mp4", "results.jsonl"]
+
+
+def test_a_folder_in_which_another_process_works_is_not_removed(watched: Watched) -> None:
+    """It has made room for a result that is still to come; a file beside it fails here."""
+    (watched.src / "sub").mkdir()
+    (watched.src / "sub" / "bad.mp4").write_bytes(b"nothing")
+    watched.dst.mkdir()
+    with claimed(watched.dst, "sub/b.mp4"):
+        (watched.dst / "sub").mkdir()
+        run_folder(Wish(source=watched.src, destination=watched.dst), resolve(X2))
+        assert (watched.dst / "sub").is_dir()
+    run_folder(Wish(source=watched.src, destination=watched.dst), resolve(X2))
+    assert not (watched.dst / "sub").exists()
 
 
 class Flaky(Here):
