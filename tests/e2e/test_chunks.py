@@ -27,7 +27,6 @@ from vsr.io.encode import PyavSink
 from vsr.io.ffmpeg import program
 from vsr.io.images import decode_image
 from vsr.io.mux import join
-from vsr.jobs import describe
 from vsr.jobs.chunks import chunks
 from vsr.jobs.plan import plan
 from vsr.pipeline.chunk import open_engine, run_chunk, segment_name
@@ -280,7 +279,7 @@ def test_the_command_writes_images_of_chunks_into_one_folder(tmp_path: Path, vsr
 @pytest.mark.parametrize("length", [5, 14, WHOLE])
 def test_an_estimate_runs_the_first_frames_as_the_job_will(length: int, tmp_path: Path) -> None:
     job = planned(make_clip(tmp_path / "in.mp4", frames=30), length, model="compact-mf", scale=2.0)
-    (only,) = describe._sample(job).chunks
+    only = shortened(job.source, job.chunks[0], 12)
 
     assert only.frames == min(12, length, job.chunks[0].frames)
     assert only.span == Span(start=None, stop=only.frames)
