@@ -27,7 +27,7 @@ from vsr.io.encode import PyavSink
 from vsr.io.ffmpeg import program
 from vsr.io.images import decode_image
 from vsr.io.mux import join
-from vsr.jobs.chunks import chunks
+from vsr.jobs.chunks import chunks, shortened
 from vsr.jobs.plan import plan
 from vsr.pipeline.chunk import open_engine, run_chunk, segment_name
 
