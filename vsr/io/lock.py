@@ -144,9 +144,10 @@ def _open(path: Path) -> int:
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        except FileNotFoundError as error:
-            is_hopeless = not path.parent.parent.is_dir() or time.monotonic() >= until
-            if is_hopeless:  # else it was removed between the two calls
+        except (FileNotFoundError, FileExistsError) as error:
+            # Removed between two calls, or found there and gone again: then once more.
+            is_other = os.path.lexists(path.parent) and not path.parent.is_dir()
+            if is_other or not path.parent.parent.is_dir() or time.monotonic() >= until:
                 raise translate(error, path.parent) from error
         except OSError as error:
             with suppress(OSError):  # if it was made just now; what holds anything stays

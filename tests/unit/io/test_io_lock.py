@@ -341,3 +341,19 @@ def test_a_folder_that_can_go_only_when_its_lock_is_closed_goes_then(
             remove_locked(path)
             assert kept.exists()
     assert not path.parent.exists()
+
+
+def test_a_folder_that_goes_while_it_is_found_is_made_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`mkdir(exist_ok=True)` raises where the folder was there, and is not any more when it looks."""
+    real, calls = os.mkdir, []
+
+    def mkdir(folder: Path, mode: int = 0o777) -> None:
+        calls.append(folder)
+        if len(calls) == 1:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
+        real(folder, mode)
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    with locked(path):
+        assert path.is_file()
+    assert len(calls) >= 2

@@ -302,7 +302,7 @@ def test_a_journal_that_is_damaged_at_its_beginning_is_told_of(clip):
     with Work(planned(clip)) as work:
         done(work, 0)
     journal = work.folder / JOURNAL
-    journal.write_bytes(b"0" + journal.read_bytes()[1:])
+    journal.write_bytes(b"x" + journal.read_bytes()[1:])  # no hexadecimal digit: never the right one
     events: list[Event] = []
     with Work(planned(clip), events.append) as work:
         assert waiting(work) == [0, 1, 2]
