@@ -36,7 +36,7 @@ def device_kind(job: Job) -> str:
     return job.compute.device.partition(":")[0]
 
 
-def library_versions() -> dict[str, str]:
+def versions_here() -> dict[str, str]:
     """Give the versions of the libraries that pixels go through: another one may round or encode otherwise."""
     return {name: version for name, version in libraries() if name not in ("spandrel", "safetensors")}
 
@@ -53,7 +53,7 @@ def begun_record(job: Job, known: Facts, command: str) -> Record:
             "tile": job.compute.tile,
             "threads": job.output.threads,
         },
-        "libraries": library_versions(),
+        "libraries": versions_here(),
         "track": [list(place) for place in job.track],
         "source": str(job.source.path.absolute()),
         "destination": str(job.destination.path.absolute()),

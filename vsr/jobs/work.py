@@ -29,9 +29,9 @@ from vsr.jobs.records import (
     chunk_record,
     chunk_result,
     device_kind,
-    library_versions,
     recorded_facts,
     recorded_libraries,
+    versions_here,
 )
 from vsr.pipeline.chunk import digest_of, segment_name
 
@@ -282,7 +282,7 @@ class Work:
                 hint="Give what it was begun with to go on, or --restart to begin anew.",
             )
         before = recorded_libraries(record)
-        others = differences(before, library_versions()) if before else []
+        others = differences(before, versions_here()) if before else []
         if others:
             self._warn(f"begun with other libraries ({'; '.join(others)}): the frames of the two may differ")
         if earlier != kind:

@@ -224,7 +224,7 @@ def test_a_result_that_appears_after_the_plan_is_seen_before_the_work(clip):
 def test_a_run_on_other_libraries_goes_on_and_says_so(clip, monkeypatch):
     with Work(planned(clip)) as work:
         done(work, 0)
-    monkeypatch.setattr("vsr.jobs.work.library_versions", lambda: dict(before, torch="1.0"))
+    monkeypatch.setattr("vsr.jobs.work.versions_here", lambda: dict(before, torch="1.0"))
     before = replay(work.folder / JOURNAL)[0]["libraries"]
     events: list[Event] = []
     with Work(planned(clip), events.append) as work:
