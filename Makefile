@@ -6,6 +6,9 @@
 #   make faults  break everything that can break, some thousand times, and write docs/reliability.md (half an hour)
 #   make cluster the tests on a Ray cluster of two nodes and an S3 server, both on this machine (two minutes)
 #   make soak    an hour of video: memory, open files and threads must not grow (some minutes)
+#   make fidelity  every container, codec and timing through the program, and docs/fidelity.md (a minute)
+#   make media FOLDER=folder   every media file of a folder, held against its source twice
+#   make fuzz MINUTES=5 SEED=1   damaged files: nothing may hang, crash, or leave a half-made result
 #   make scores TESTSETS=folder   measure the shipped weights again, beside the figures in their cards
 #   make docs    docs/cli.md from the commands
 #   make setup   .venv only;  make clean  what was made, but .venv
@@ -20,7 +23,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; 
 # Two test processes with a team of threads each would fight for the cores.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
 
-.PHONY: setup demo test check bench scores docs clean faults soak cluster
+.PHONY: setup demo test check bench scores docs clean faults soak cluster fidelity media fuzz
 .DEFAULT_GOAL := test
 
 setup: $(READY)
@@ -50,6 +53,17 @@ faults: $(READY)
 	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && VSR_FAULTS_LOG=$$log $(PYTEST) --dist worksteal -m "slow or not slow" tests/faults \
 		--deselect "tests/faults/test_faults_soak.py::test_nothing_grows_with_the_length" && \
 		$(BIN)/python -m tests.faults.table "$$log" docs/reliability.md
+
+fidelity: $(READY)
+	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT; VSR_MATRIX_LOG=$$log $(PYTEST) -m "slow or not slow" tests/matrix; ended=$$?; \
+		$(BIN)/python -m tests.matrix.table "$$log" docs/fidelity.md && exit $$ended
+
+media: $(READY)
+	@test -n "$(FOLDER)" || { echo "name a folder of media files: make media FOLDER=/path/to/media" >&2; exit 2; }
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.fidelity "$(FOLDER)" $(if $(PAGE),--page "$(PAGE)")
+
+fuzz: $(READY)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.run --minutes $(or $(MINUTES),5) --seed $(or $(SEED),1)
 
 cluster: $(READY)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow or not slow" -k "ray or s3" tests/cluster tests/contracts/test_executor.py

@@ -21,6 +21,7 @@ from vsr.core.errors import VsrError
 
 VERBS = {
     "upscale": "Make a video, an image or a sequence of images larger and sharper.",
+    "preview": "Upscale single frames, and show them beside bicubic.",
     "batch": "Upscale a folder of videos and images, and go on where it was stopped.",
     "jobs": "List, show and clean interrupted jobs.",
     "extract": "Take frames out of videos: every, some, windows, shots.",
@@ -29,7 +30,8 @@ VERBS = {
     "evaluate": "Measure models on test sets: tables, and a page to look at.",
     "models": "List the models, or tell everything about one.",
     "presets": "List the presets, or show one.",
-    "probe": "Tell everything known about a media file.",
+    "probe": "Tell everything about a media file, and what upscale will do to it.",
+    "verify": "Check that a result differs from its source in resolution alone.",
     "doctor": "Check what this machine can do: libraries, devices, encoders, weights.",
     "bench": "Measure how fast each stage runs here, and what limits the whole.",
     "completion": "Print a shell's completion script.",

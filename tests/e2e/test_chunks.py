@@ -293,7 +293,7 @@ def test_images_are_the_same_in_chunks(tmp_path: Path) -> None:
 
     folders = run(planned(tmp_path / "in", 4, out="out"), tmp_path / "folders")
     files = sorted(file for result in folders for file in result.path.iterdir())
-    assert [file.name for file in files] == [f"{k:06d}.png" for k in range(1, 10)]
+    assert [file.name for file in files] == [f"{k:05d}.png" for k in range(1, 10)]
     green, blue, red = decode_image(files[4], files[4].read_bytes(), max_pixels=1 << 20)
     for ours, theirs in zip((red, green, blue), whole[4][2], strict=True):
         np.testing.assert_array_equal(ours, theirs)

@@ -16,7 +16,9 @@ from torch import Tensor
 from vsr.color.chroma import Grid, grid, resample
 from vsr.color.codes import numbers, numpy_plane, plane_tensor, quantise
 from vsr.color.tables import Levels, chroma_levels, luma_levels, luma_weights, ycc_matrix
+from vsr.color.turning import turned, turned_grid
 from vsr.core.frame import ColorSpec, Domain, Frame, Picture, PixelFormat
+from vsr.core.turn import UPRIGHT, Turn
 
 __all__ = ["Decoded", "decode_planes", "encode_planes", "plane_tensor", "to_frame", "to_picture"]
 
@@ -59,6 +61,7 @@ def to_frame(
     source_format: PixelFormat,
     source_color: ColorSpec,
     source_size: Size | None = None,
+    turn: Turn = UPRIGHT,
 ) -> Frame:
     """Give a picture (on the CPU) as a codec speaks it; arguments as for `encode_planes`.
 
@@ -74,6 +77,7 @@ def to_frame(
         source_format=source_format,
         source_color=source_color,
         source_size=source_size,
+        turn=turn,
     )
     return Frame(
         index=picture.index,
@@ -126,30 +130,34 @@ def encode_planes(
     source_format: PixelFormat,
     source_color: ColorSpec,
     source_size: Size | None = None,
+    turn: Turn = UPRIGHT,
 ) -> tuple[Tensor, ...]:
     """Give numbers as integer planes of `fmt`, rounded to nearest: uint8, or int16 with the bits of uint16.
 
     data: (3, H, W) R, G, B or (1, H, W) luma, of the size to be written. chroma: (2, h, w) as `decode_planes` gave
     it, at the source's size, or None. alpha: (1, H, W); opaque where `fmt` has alpha and it is None, dropped where
     `fmt` has none. color: of the result. source_format, source_color (resolved): what chroma was decoded from.
-    source_size: (height, width) of the source; None finds it from chroma, exactly for every whole scale.
-    Grey sources stay grey.
+    source_size: (height, width) of the source; None finds it from chroma, exactly for every whole scale. turn: how
+    the planes are turned, after all that; the arguments are unturned. Grey sources stay grey.
 
     Raises:
         UnsupportedInput: a matrix is needed and cannot be turned into RGB.
     """
     if source_format.family == "gray" and data.shape[0] == 3:
         data = data.mean(dim=0, keepdim=True)
+    size = (data.shape[-2], data.shape[-1])
+    data = turned(data, turn)
     if data.shape[0] == 3:
         planes = _encode_rgb(data, fmt, color)
     else:
         carried = ycc_matrix(source_color)
         source = None
         if chroma is not None:
-            source = _source_grid(chroma, source_format, source_color, source_size, (data.shape[-2], data.shape[-1]))
+            source = turned_grid(_source_grid(chroma, source_format, source_color, source_size, size), turn)
+            chroma = turned(chroma, turn)
         planes = _encode_luma(data, chroma, source, carried, fmt, color)
     if fmt.alpha:
-        opaque = torch.ones_like(data[:1]) if alpha is None else alpha
+        opaque = torch.ones_like(data[:1]) if alpha is None else turned(alpha, turn)
         planes = (*planes, _write(opaque[0], luma_levels("pc", fmt.depth), fmt.depth))
     return planes
 

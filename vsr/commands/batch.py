@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @click.option(
     "--usual-rules/--no-usual-rules",
     default=True,
-    help="Merge the fields of interlaced videos, and keep 10 bits of HDR (default: on).",
+    help="Keep 10 bits of HDR (default: on).",
 )
 @click.option(
     "--retry", type=click.IntRange(0, 100), default=0, metavar="N", help="Try what failed N times more, in the end."

@@ -171,6 +171,8 @@ def summary_lines(event: Summary, *, is_warned: bool) -> tuple[str, ...]:
         f"  {clock(event.wall_s)} ({event.fps:.2f} fps); {_limit(event)}"
         f"efficiency {100 * event.efficiency:.0f} % of {event.cores} cores",
     ]
+    if event.verified:
+        lines.append(f"  verified: {event.verified}")
     if event.warnings and is_warned:
         lines.append(f"  {len(event.warnings)} warning{'s' if len(event.warnings) > 1 else ''}, see above")
     else:

@@ -1,34 +1,59 @@
-"""`vsr probe`: everything known about a file; each number says whether a header claims it or a scan found it."""
+"""`vsr probe`: everything known about a file, and what `vsr upscale` will do to it.
+
+Each number says whether a header claims it or a scan found it.
+"""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from vsr.commands.lines import amount, clock, json_line
+from vsr.commands.lines import Json, amount, clock, jsonable
 from vsr.commands.options import json_flag
-from vsr.core.media import ChapterInfo, MediaInfo, StreamInfo
+from vsr.core.media import ChapterInfo, HdrMetadata, MediaInfo, StreamInfo
+
+if TYPE_CHECKING:
+    from vsr.jobs.outlook import Looked
 
 Facts = list[tuple[str, str]]
 
 
 @click.command("probe")
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="What upscale will do on the way there (default: as its own).",
+)
+@click.option("--container", metavar="NAME", help="The same for this container (default: by --output, else INPUT's).")
+@click.option(
+    "--codec", metavar="NAME", help="The same for this video codec (default: h264; what the container holds)."
+)
 @json_flag("everything")
-def command(source: Path, as_json: bool) -> None:
-    """Tell everything known about INPUT: streams, sizes, colours, times, chapters, tags. Nothing is decoded in full.
+def command(source: Path, output: Path | None, container: str | None, codec: str | None, as_json: bool) -> None:
+    """Tell everything known about INPUT, and what `vsr upscale` will do to each part of it: what is kept, copied,
+    converted, assumed or lost, and how to keep it.
+
+    Packets are read, and a few frames decoded where only they tell whether a video is interlaced.
 
     \b
     vsr probe holiday.mp4
+    vsr probe tape.mkv -o tape.mp4 --codec hevc
     vsr probe holiday.mp4 --json | jq .video.color
+    vsr probe holiday.mp4 --json | jq '.outlook[] | select(.action == "drop")'
     """
     from vsr.commands.tables import show_facts
     from vsr.io.probe import probe
+    from vsr.jobs.outlook import look
 
     info = probe(source)
+    seen = look(info, {"container": container, "codec": codec}, output=output)
     if as_json:
-        click.echo(json_line(info))
+        click.echo(json.dumps({**_object(info), **_object(seen)}, allow_nan=False))
         return
     show_facts(str(info.path), _file(info))
     show_facts("video", _video(info))
@@ -38,6 +63,13 @@ def command(source: Path, as_json: bool) -> None:
     show_facts("chapters", [_chapter(chapter) for chapter in info.chapters])
     show_facts("tags", list(info.metadata))
     show_facts("warnings", [("!", warning) for warning in (*info.damage, *info.warnings)])
+    show_facts("upscale will", [(line.action, f"{line.subject}: {line.detail}") for line in seen.outlook])
+
+
+def _object(value: MediaInfo | Looked) -> dict[str, Json]:
+    data = jsonable(value)
+    assert isinstance(data, dict)
+    return data
 
 
 def _file(info: MediaInfo) -> Facts:
@@ -57,7 +89,12 @@ def _video(info: MediaInfo) -> Facts:
         ("pixel format", _format(video.coded_pixel_format, video.pixel_format)),
         ("sample aspect ratio", str(video.sar)),
         ("rotation", f"{video.rotation} degrees"),
+        ("display matrix", " ".join(str(number) for number in video.display_matrix)),
         ("interlaced", "yes" if video.is_interlaced else "no"),
+        ("field order", {"tff": "top first", "bff": "bottom first"}.get(video.field_order, "")),
+        ("alpha", "coded as a second picture" if video.has_alpha_layer else ""),
+        ("HDR10", _hdr(video.hdr)),
+        ("side data", ", ".join(video.side_data)),
         ("time base", str(video.time_base)),
         ("rate (header, average)", f"{video.rate} = {float(video.rate):.3f} fps" if video.rate else "unknown"),
         ("bit rate (header)", f"{video.bit_rate / 1000:.0f} kbit/s" if video.bit_rate else ""),
@@ -70,6 +107,23 @@ def _video(info: MediaInfo) -> Facts:
 
 def _format(coded: str, travels: str) -> str:
     return coded if coded == travels else f"{coded}, read as {travels}"
+
+
+def _hdr(hdr: HdrMetadata | None) -> str:
+    """Give mastering display and content light as people write them: chromaticities, cd/m2."""
+    if hdr is None:
+        return ""
+    said = []
+    if hdr.primaries:
+        pairs = [
+            f"({float(x):.4g}, {float(y):.4g})" for x, y in zip(hdr.primaries[::2], hdr.primaries[1::2], strict=True)
+        ]
+        said.append("R G B white " + " ".join(pairs))
+    if hdr.luminance:
+        said.append(f"{float(hdr.luminance[0]):g} to {float(hdr.luminance[1]):g} cd/m2")
+    said += [f"MaxCLL {hdr.max_cll}"] if hdr.max_cll is not None else []
+    said += [f"MaxFALL {hdr.max_fall}"] if hdr.max_fall is not None else []
+    return ", ".join(said)
 
 
 def _color(info: MediaInfo) -> Facts:

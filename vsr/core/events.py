@@ -109,6 +109,7 @@ class Summary:
     size_bytes: int
     warnings: tuple[str, ...] = field(default_factory=tuple)
     resumed_frames: int = 0  # of frames_out, made by earlier runs
+    verified: str = ""  # how the result was held against its source, in words; "" where that was not asked for
 
     @property
     def efficiency(self) -> float:

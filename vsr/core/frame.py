@@ -97,6 +97,22 @@ class ColorSpec:
     siting: str = UNSPECIFIED
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SideData:
+    """What a frame carries beside its samples and the result can carry on; empty where there is nothing.
+
+    captions: CEA-608/708 triplets (`cc_data` of ATSC A/53 part 4, table 6.8). icc, exif: of an image file, as they
+    stand in it; EXIF from its TIFF header on, orientation 1.
+    """
+
+    captions: bytes = b""
+    icc: bytes = b""
+    exif: bytes = b""
+
+
+NO_SIDE_DATA = SideData()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Frame:
     """One picture as the codec speaks it: integer planes and their time.
@@ -114,6 +130,7 @@ class Frame:
     is_keyframe: bool = False
     is_corrupt: bool = False
     opens_shot: bool = False
+    side_data: SideData = NO_SIDE_DATA
 
     def __post_init__(self) -> None:
         if len(self.planes) != self.format.plane_count:

@@ -14,9 +14,10 @@ from typing import Literal
 from vsr.core.card import ModelCard, Precision
 from vsr.core.events import StageLoad
 from vsr.core.frame import ColorSpec
-from vsr.core.media import MediaInfo, OutputSpec, Span, StreamPlan
+from vsr.core.media import FieldOrder, MediaInfo, OutputSpec, Span, StreamPlan
 from vsr.core.sampling import Sampling
 from vsr.core.settings import Settings
+from vsr.core.turn import UPRIGHT, Turn
 
 DestinationKind = Literal["video", "image", "sequence"]
 
@@ -99,7 +100,9 @@ class Job:
 
     color: the source's, resolved: no `unspecified` matrix, range or siting in it. sampling: of a diffusion model, with
     what the planner decided; None for other models. track: (pts, dy, dx) of every frame that is decoded, rising in pts:
-    where the noise field lies on the model's output grid; empty where nothing moves it.
+    where the noise field lies on the model's output grid; empty where nothing moves it. deinterlace, field_order: what
+    becomes of interlaced frames; with `field` every time in `source` and `chunks` is that of a field already. turn: how
+    the pictures of the result are turned.
     """
 
     source: MediaInfo
@@ -120,4 +123,7 @@ class Job:
     sampling: Sampling | None = None
     track: tuple[tuple[int, int, int], ...] = ()
     trace: Trace | None = None
+    deinterlace: Literal["off", "frame", "field"] = "off"
+    field_order: FieldOrder = ""
+    turn: Turn = UPRIGHT
     warnings: tuple[str, ...] = field(default_factory=tuple)

@@ -30,6 +30,7 @@ class StreamInfo:
     title: str | None = None
     dispositions: tuple[str, ...] = ()
     detail: str = ""  # for people: "stereo 48000 Hz", "PGS", "font.ttf"
+    sample_format: str = ""  # of decoded sound, FFmpeg's name: "s16p"; "" where nobody knows
     is_cover: bool = False  # an attached picture, never the video
 
 
@@ -41,6 +42,34 @@ class ChapterInfo:
     stop: int
     time_base: Fraction
     title: str = ""
+
+
+FieldOrder = Literal["tff", "bff", ""]  # which field is shown first; "" where there are no fields, or nobody says
+ScanKind = Literal["progressive", "interlaced", "telecined"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interlacing:
+    """How the lines of the frames belong together, and who says so: the frames' flags, or a look at their content."""
+
+    kind: ScanKind = "progressive"
+    order: FieldOrder = ""
+    evidence: Literal["flags", "content", "none"] = "none"
+    detail: str = ""  # for people: "118 of 120 frames combed, top field first"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HdrMetadata:
+    """Static HDR10 metadata: SMPTE ST 2086 (mastering display) and CTA-861.3 (content light level).
+
+    primaries: x, y of red, green, blue and the white point, CIE 1931; () where there is no mastering display.
+    luminance: (smallest, largest) in cd/m2; () where it is not given. max_cll, max_fall: cd/m2, None where not given.
+    """
+
+    primaries: tuple[Fraction, ...] = ()
+    luminance: tuple[Fraction, ...] = ()
+    max_cll: int | None = None
+    max_fall: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +87,12 @@ class VideoInfo:
     rate: Fraction | None  # average, from the header: for the encoder's hints and the screen, never for timing
     sar: Fraction = Fraction(1)
     rotation: int = 0  # degrees counter-clockwise, from the display matrix
-    is_interlaced: bool = False
+    display_matrix: tuple[int, ...] = ()  # the nine numbers of ISO/IEC 14496-12 sec. 8.2.2; () where there is none
+    is_interlaced: bool = False  # by the first frame's flags
+    field_order: FieldOrder = ""  # by the first frame's flags
+    hdr: HdrMetadata | None = None
+    side_data: tuple[str, ...] = ()  # what the first frame carries beside all this, in words for people
+    has_alpha_layer: bool = False  # alpha is coded as a second picture beside the first (WebM)
     header_frames: int | None = None
     bit_rate: int | None = None
     language: str | None = None
@@ -162,6 +196,8 @@ class OutputSpec:
     rate: Fraction | None
     sar: Fraction = Fraction(1)
     rotation: int = 0
+    display_matrix: tuple[int, ...] = ()
+    hdr: HdrMetadata | None = None
     threads: int = 0
     keyframe_interval: int = 250
 
@@ -177,3 +213,10 @@ class StreamPlan:
     action: StreamAction
     codec: str  # of the result
     reason: str = ""
+    is_wanted: bool = True  # False: the user asked for a result without it
+    is_whole: bool = True  # all that it says is in the result; else `reason` says what is not
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether the result lacks something that was asked for."""
+        return self.is_wanted and not self.is_whole

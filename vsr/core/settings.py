@@ -21,7 +21,8 @@ Device = str  # "auto", "cpu", "cuda", "cuda:1"
 PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16"]
 Codec = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
 Decoder = Literal["pyav", "ffmpeg"]
-Deinterlace = Literal["off", "frame"]
+Deinterlace = Literal["auto", "off", "frame", "field"]
+Hwaccel = Literal["off", "auto", "cuda", "qsv", "vaapi", "videotoolbox", "d3d11va"]
 Cluster = Literal["ray"]
 EdgePolicy = Literal["clamp", "mirror", "center"]
 
@@ -93,10 +94,24 @@ class EncodeSettings:
     codec: Codec | None = option(None, "Video codec (default: h264; what the container holds).")
     crf: float | None = option(None, "Constant quality; smaller is better (default: by codec).", low=0, high=63)
     encoder_preset: str | None = option(None, "The encoder's own speed preset (default: by codec).", metavar="NAME")
+    encoder: str | None = option(
+        None, "FFmpeg's encoder, or hardware: the first that works here (default: by codec, software).", metavar="NAME"
+    )
+    keyint: int | None = option(None, "Most frames from keyframe to keyframe (default: ten seconds).", low=1, high=9999)
+    max_bitrate: str = option(
+        "auto", "Cap of the bit rate: auto (by the source's and the sizes), off, 8M, 900k.", metavar="RATE"
+    )
+    codec_options: str | None = option(
+        None, "Options handed to the encoder as they are; a comma in a value is written \\,.", metavar="KEY=VALUE,..."
+    )
     pix_fmt: str | None = option(None, "Pixel format of the output (default: the source's).", metavar="NAME")
     container: str | None = option(
         None, "Container of the output (default: by the output's suffix, else the source's).", metavar="NAME"
     )
+    square_pixels: bool = option(
+        False, "Stretch the picture of a source whose pixels are not square, so that its own are."
+    )
+    autorotate: bool = option(False, "Turn the picture as players show it, instead of keeping the turn as metadata.")
     image_depth: int | None = option(None, "Bits a sample of written images (default: the source's).", low=8, high=16)
     faststart: bool = option(True, "Put the index of mp4/mov first, so that playing starts before loading ends.")
     encoder_threads: int | None = option(None, "Threads of the encoder (default: the cores).", low=1, high=256)
@@ -105,7 +120,17 @@ class EncodeSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
     decoder: Decoder = option("pyav", "What decodes: PyAV, or the ffmpeg program.")
-    deinterlace: Deinterlace = option("off", "Merge the two fields of interlaced frames: one picture a frame.")
+    hwaccel: Hwaccel = option("off", "Decode on this hardware; a frame that is lost there is decoded in software.")
+    deinterlace: Deinterlace = option(
+        "auto", "Interlaced frames: off, one picture a frame, one a field; auto looks, and makes one a frame."
+    )
+    audio: bool = option(True, "Carry the sound on.")
+    map: str | None = option(
+        None,
+        "Streams carried beside the video: numbers, or a, s, d, t, v with a number (default: all).",
+        metavar="STREAM,...",
+    )
+    verify: bool = option(False, "Hold the result against the source before it gets its name (as vsr verify does).")
     start: str | None = option(None, "Begin here: seconds or [HH:]MM:SS[.mmm].", metavar="TIME")
     end: str | None = option(None, "End before this: seconds or [HH:]MM:SS[.mmm].", metavar="TIME")
     rate: str | None = option(None, "Frame rate of an image sequence (default: 25).", metavar="NUM[/DEN]")

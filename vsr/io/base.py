@@ -24,6 +24,7 @@ class DecodeTally:
     errors: int = 0  # packets the decoder refused
     first_error: str = ""
     retimed: int = 0  # yielded, with a pts moved to one tick after the frame before, which had the same or a later one
+    fell_back: str = ""  # why hardware that was to decode gave way to software; "" where it did not
 
 
 class Source(Protocol):

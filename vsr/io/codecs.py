@@ -1,25 +1,25 @@
 """Table of video codecs: encoder, pixel formats, sizes, bounds, and the options that make a good default.
 
-`containers` knows which container holds which codec; this file knows how each is written.
+`containers` knows which container holds which codec, `encoders` how each encoder is asked, `options` how the user's own
+options are joined with that; this file knows what may be chosen.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 from vsr.core.errors import EncodeError, SettingsError
 from vsr.core.frame import ColorSpec, PixelFormat, pixel_format
-
-Options = tuple[tuple[str, str], ...]
+from vsr.core.media import HdrMetadata
+from vsr.io import encoders
+from vsr.io.encoders import VP9_SPEEDS, X26X_PRESETS, Wish
+from vsr.io.hdr import hdr_params
+from vsr.io.options import Options, joined_options, split_parameters, with_parameters
 
 _LE = ("9le", "10le", "12le", "14le", "16le")
-_X26X_PRESETS = (
-    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo",
-)  # fmt: skip
+_VP9_ALPHA = ("mkv", "webm")  # that hold a second coded picture beside each (BlockAdditions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ def _ffv1_formats() -> tuple[str, ...]:
 
 
 # Sizes and formats: tried with the encoders of FFmpeg 8.1 (x264 8 and 10 bit, x265 8 to 12, SVT-AV1, libvpx 8 bit).
-# Formats that few players show (RGB and alpha in H.265, alpha in VP9, which is a second stream) are left out.
+# Formats that few players show (RGB and alpha in H.265, alpha beside 4:4:4 in VP9) are left out.
 CODECS: Mapping[str, CodecRule] = {
     rule.name: rule
     for rule in (
@@ -66,7 +66,7 @@ CODECS: Mapping[str, CodecRule] = {
             name="h264",
             encoder="libx264",
             formats=(*_deep("", "10le"), "gray", "gray10le"),
-            presets=_X26X_PRESETS,
+            presets=X26X_PRESETS,
             default_preset="veryfast",
             crf=(0, 51),
             default_crf=18,
@@ -77,7 +77,7 @@ CODECS: Mapping[str, CodecRule] = {
             name="hevc",
             encoder="libx265",
             formats=(*_deep("", "10le", "12le"), "gray", "gray10le", "gray12le"),
-            presets=_X26X_PRESETS,
+            presets=X26X_PRESETS,
             default_preset="fast",
             crf=(0, 51),
             default_crf=20,
@@ -100,8 +100,8 @@ CODECS: Mapping[str, CodecRule] = {
         CodecRule(
             name="vp9",
             encoder="libvpx-vp9",
-            formats=("yuv420p", "yuv422p", "yuv440p", "yuv444p"),
-            presets=("realtime", "faster", "fast", "medium", "slow", "best"),
+            formats=("yuv420p", "yuv422p", "yuv440p", "yuv444p", "yuva420p"),
+            presets=tuple(VP9_SPEEDS),
             default_preset="fast",
             crf=(0, 63),
             default_crf=24,
@@ -113,15 +113,6 @@ CODECS: Mapping[str, CodecRule] = {
         ),
         CodecRule(name="ffv1", encoder="ffv1", formats=_ffv1_formats(), maximum=32767),
     )
-}
-
-_VP9_SPEEDS = {  # deadline and cpu-used, as libvpx's own guides pair them
-    "realtime": ("realtime", "7"),
-    "faster": ("good", "5"),
-    "fast": ("good", "4"),
-    "medium": ("good", "2"),
-    "slow": ("good", "1"),
-    "best": ("good", "0"),
 }
 
 
@@ -145,26 +136,42 @@ def encoder_for(codec: str) -> str:
     return codec_rule(codec).encoder
 
 
-def output_pixel_format(source: str, codec: str, requested: str | None = None) -> str:
+def output_pixel_format(
+    source: str, codec: str, requested: str | None = None, *, container: str = "", encoder: str | None = None
+) -> str:
     """Give the pixel format of the frames for the encoder: `requested`, or the closest to `source`'s that it takes.
 
-    Same sampling, depth and alpha where the encoder has them; else the next finer sampling and the next deeper
-    depth; where nothing is fine or deep enough, the finest and deepest; alpha is the first to go. RGB for a codec
-    without RGB becomes 4:2:0 where the codec has it, because that is what players play: after upscaling by two it
-    still has as many chroma samples as the source had pixels.
+    Same alpha, sampling and depth where the encoder has them; else the next finer sampling and the next deeper depth;
+    where nothing is fine or deep enough, the finest and deepest. RGB for a codec without RGB becomes 4:2:0 where the
+    codec has it, because that is what players play: after upscaling by two it still has as many chroma samples as the
+    source had pixels. container: of the result, by vsr's name: not every one that holds VP9 holds its alpha. encoder:
+    where it is not the codec's own; hardware takes fewer formats.
 
     Raises:
-        SettingsError: the encoder does not take `requested`, with close matches.
+        SettingsError: the encoder or the container does not take `requested`, with close matches.
         UnsupportedInput: frames do not travel in `source`.
     """
-    formats = codec_rule(codec).formats
+    rule = codec_rule(codec)
+    formats = rule.formats if encoder in (None, rule.encoder) else _on_hardware(rule, encoder or "")
+    if codec == "vp9" and container not in ("", *_VP9_ALPHA):
+        formats = tuple(name for name in formats if not pixel_format(name).alpha)
     if requested is not None:
         for name in (requested, f"{requested}le"):
             if name in formats:
                 return name
-        raise SettingsError(f"{codec} has no pixel format {requested!r}", hint=_meant(requested, formats))
+        where = f" in {container}" if requested in rule.formats and encoder in (None, rule.encoder) else ""
+        name = codec if encoder in (None, rule.encoder) else encoder
+        raise SettingsError(f"{name} has no pixel format {requested!r}{where}", hint=_meant(requested, formats))
     wanted, has_420 = pixel_format(source), "yuv420p" in formats
     return min(formats, key=lambda name: _distance(wanted, pixel_format(name), has_420=has_420))
+
+
+def _on_hardware(rule: CodecRule, encoder: str) -> tuple[str, ...]:
+    """Give what such encoders take: 4:2:0, in 10 bits too where the codec is a newer one than H.264."""
+    check_encoder(rule.name, encoder)
+    if rule.name == "prores":
+        return ("yuv422p10le",)
+    return ("yuv420p",) if rule.name == "h264" else ("yuv420p", "yuv420p10le")
 
 
 def format_losses(source: str, output: str) -> tuple[str, ...]:
@@ -220,6 +227,25 @@ def encodable_size(width: int, height: int, name: str, codec: str) -> tuple[int,
     return width, height
 
 
+def size_multiple(name: str, codec: str) -> tuple[int, int]:
+    """Give what width and height must be whole multiples of, in pixel format `name`: the chroma samples' size, or 1."""
+    fmt = pixel_format(name)
+    return (1 << fmt.chroma_shift_x, 1 << fmt.chroma_shift_y) if codec_rule(codec).is_even else (1, 1)
+
+
+def keyframe_interval(codec: str, asked: int | None, usual: int) -> int:
+    """Give the most frames from keyframe to keyframe: what the user `asked` for, else `usual`.
+
+    Raises:
+        SettingsError: the codec has keyframes alone, and another distance was asked for.
+    """
+    if codec not in ("prores", "ffv1"):
+        return asked or usual
+    if asked not in (None, 1):
+        raise SettingsError(f"every frame of {codec} is a keyframe, got {asked}", hint="Leave out --keyint.")
+    return 1
+
+
 def encoder_options(
     codec: str,
     *,
@@ -229,117 +255,101 @@ def encoder_options(
     keyframe_interval: int,
     color: ColorSpec,
     pixel_format: str,
+    hdr: HdrMetadata | None = None,
+    extra: Options = (),
+    max_bitrate: int | None = None,
+    encoder: str | None = None,
 ) -> Options:
     """Give the encoder's own options: quality, speed, closed groups of pictures, the first frame a keyframe.
 
-    Size, pixel format, colour tags and sample aspect ratio are not among them: a sink sets those.
+    hdr: written into the stream where the encoder can. extra: the user's own, from `parse_codec_options`; they win.
+    max_bitrate: bits a second that the encoder may spend beside its constant quality; nothing to one that cannot.
+    encoder: FFmpeg's name (default: the codec's software one). Size, pixel format, colour tags and sample aspect ratio
+    are not among the options: a sink sets those.
 
     Raises:
-        SettingsError: crf or preset is not one of the codec's.
+        SettingsError: crf, preset or an option is not to be had, or `encoder` does not write the codec.
     """
     rule = codec_rule(codec)
-    speed = _speed(rule, preset)
-    quality = _quality(rule, crf)
-    general = (("threads", str(threads)), ("g", str(keyframe_interval)))
-    return (*general, *_WRITERS[codec](speed, quality, threads, color, pixel_format))
-
-
-def _x264(speed: str, quality: str, threads: int, color: ColorSpec, name: str) -> Options:
-    options = (("preset", speed), ("crf", quality), ("flags", "+cgop"), ("forced-idr", "1"))
-    # x264's AVX-512 code gives other bytes than the rest of it, and not always the same; it gains no time either.
-    return (*options, ("x264-params", "asm=avx2,fma3,bmi2,lzcnt")) if _has_avx2() else options
-
-
-@cache
-def _has_avx2() -> bool:
-    """Whether the processor has all that x264 is then told to use; told of more than there is, it would crash."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    flags = next((line.partition(":")[2].split() for line in text.splitlines() if line.startswith("flags")), [])
-    return {"avx2", "fma", "bmi2", "abm"} <= set(flags)
-
-
-def _x265(speed: str, quality: str, threads: int, color: ColorSpec, name: str) -> Options:
-    # x265 opens its groups of pictures by default, and starts a pool of its own over every core.
-    own = f"log-level=none:open-gop=0:pools={max(1, threads)}"
-    return (("preset", speed), ("crf", quality), ("forced-idr", "1"), ("x265-params", own))
-
-
-def _svtav1(speed: str, quality: str, threads: int, color: ColorSpec, name: str) -> Options:
-    # enable-overlays and open groups are off by default; lp is the number of cores it may fill.
-    return (("preset", speed), ("crf", quality), ("svtav1-params", f"lp={max(1, threads)}"))
-
-
-def _vpx(speed: str, quality: str, threads: int, color: ColorSpec, name: str) -> Options:
-    deadline, used = _VP9_SPEEDS[speed]
-    return (
-        ("deadline", deadline),
-        ("cpu-used", used),
-        ("crf", quality),
-        ("b", "0"),
-        ("row-mt", "1"),
-        ("tile-columns", "2"),
+    encoder = encoder or rule.encoder
+    check_encoder(codec, encoder)
+    wish = Wish(
+        speed=_speed(rule, encoder, preset),
+        quality=_quality(rule, crf),
+        most=rule.crf[1] if rule.crf else 0,
+        threads=threads,
+        pixel_format=pixel_format,
+        max_bitrate=max_bitrate if encoders.has_cap(encoder) else None,
     )
+    family = encoders.family(encoder)
+    own = family.write(encoder, wish) if family is not None else encoders.SOFTWARE[encoder](wish)
+    interval = 1 if codec in ("prores", "ffv1") else keyframe_interval
+    options = tuple({"threads": str(threads), "g": str(interval), **dict(own)}.items())
+    if hdr is not None:
+        options = with_parameters(options, encoder, hdr_params(encoder, hdr))
+    options = joined_options(options, extra)
+    if encoder == "libsvtav1" and _aims_at_rate(options):
+        options = with_parameters(options, encoder, (("lp", "1"),))  # with more, no two runs give the same bytes
+    return options
 
 
-def _prores(speed: str, quality: str, threads: int, color: ColorSpec, name: str) -> Options:
-    profile = "4444" if "444" in name else "hq"
-    return (("profile", profile), ("vendor", "apl0"), ("alpha_bits", "16" if name.startswith("yuva") else "0"))
+def _aims_at_rate(options: Options) -> bool:
+    """Whether the user has SVT-AV1 aim at a bit rate instead of a quality."""
+    asked = dict(split_parameters(dict(options).get("svtav1-params", "")))
+    return "b" in dict(options) or not asked.keys().isdisjoint(("rc", "tbr"))
 
 
-def _ffv1(speed: str, quality: str, threads: int, color: ColorSpec, name: str) -> Options:
-    # Version 3 with a checksum in each slice, every frame a keyframe: what archives ask for (RFC 9043). The number
-    # of slices is left to the encoder, which knows what the size can be cut into.
-    return (("level", "3"), ("slicecrc", "1"), ("g", "1"))
+def check_encoder(codec: str, encoder: str) -> None:
+    """Hold an encoder's name against the codec.
+
+    Raises:
+        SettingsError: vsr does not know it as an encoder of this codec.
+    """
+    known = (codec_rule(codec).encoder, *encoders.HARDWARE.get(codec, ()))
+    if encoder not in known:
+        raise SettingsError(f"{encoder!r} is no encoder that vsr writes {codec} with", hint=_meant(encoder, known))
 
 
-_WRITERS: Mapping[str, Callable[[str, str, int, ColorSpec, str], Options]] = {
-    "h264": _x264,
-    "hevc": _x265,
-    "av1": _svtav1,
-    "vp9": _vpx,
-    "prores": _prores,
-    "ffv1": _ffv1,
-}
-
-
-def _speed(rule: CodecRule, preset: str | None) -> str:
+def _speed(rule: CodecRule, encoder: str, preset: str | None) -> str:
+    family = encoders.family(encoder)
+    presets, usual = (rule.presets, rule.default_preset) if family is None else (family.presets, family.default_preset)
+    name = rule.name if family is None else encoder
     if preset is None:
-        return rule.default_preset
-    if not rule.presets:
-        raise SettingsError(f"{rule.name} has no encoder presets, got {preset!r}", hint="Leave out --encoder-preset.")
-    if preset not in rule.presets:
-        raise SettingsError(f"{rule.name} has no encoder preset {preset!r}", hint=_meant(preset, rule.presets))
+        return usual
+    if not presets:
+        raise SettingsError(f"{name} has no encoder presets, got {preset!r}", hint="Leave out --encoder-preset.")
+    if preset not in presets:
+        raise SettingsError(f"{name} has no encoder preset {preset!r}", hint=_meant(preset, presets))
     return preset
 
 
-def _quality(rule: CodecRule, crf: float | None) -> str:
+def _quality(rule: CodecRule, crf: float | None) -> float:
     if crf is None:
-        return f"{rule.default_crf:g}"
+        return rule.default_crf
     if rule.crf is None:
-        kind = "is lossless" if rule.name == "ffv1" else "has a fixed quality"
-        raise SettingsError(f"{rule.name} {kind}: crf {crf:g} means nothing to it", hint="Leave out --crf.")
+        kind, hint = "is lossless", "Leave out --crf."
+        if rule.name == "prores":
+            kind, hint = "has a fixed quality", "Leave out --crf; choose a profile: --codec-options profile=standard."
+        raise SettingsError(f"{rule.name} {kind}: crf {crf:g} means nothing to it", hint=hint)
     low, high = rule.crf
     if not low <= crf <= high or (rule.is_whole and crf != int(crf)):
         whole = "a whole number " if rule.is_whole else ""
         raise SettingsError(f"crf of {rule.name} must be {whole}from {low} to {high}, got {crf:g}")
-    return f"{crf:g}"
+    return crf
 
 
 def _distance(wanted: PixelFormat, offered: PixelFormat, *, has_420: bool) -> tuple[int, ...]:
-    """Give what is lost, worst first: colour, sampling, depth, the family, alpha; then what is carried for nothing."""
+    """Give what is lost, worst first: colour, alpha, sampling, depth, the family; then what is carried for nothing."""
     sought = (wanted.chroma_shift_x, wanted.chroma_shift_y)
     if wanted.family == "gray" or (wanted.family == "rgb" and offered.family == "yuv" and has_420):
         sought = (1, 1)
     x, y = offered.chroma_shift_x - sought[0], offered.chroma_shift_y - sought[1]
     return (
         int(wanted.family != "gray" and offered.family == "gray"),
+        int(wanted.alpha and not offered.alpha),
         0 if wanted.family == "gray" else max(0, x) + max(0, y),
         max(0, wanted.depth - offered.depth),
         int(wanted.family != offered.family),
-        int(wanted.alpha and not offered.alpha),
         max(0, -x) + max(0, -y),
         max(0, offered.depth - wanted.depth),
         int(offered.alpha and not wanted.alpha),

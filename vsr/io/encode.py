@@ -1,6 +1,7 @@
 """Frames in, one closed segment out, through PyAV: the video stream alone, with exact times.
 
-A segment is NUT, which keeps any time base exactly and holds every codec but ProRes, whose segments are QuickTime.
+A segment is NUT, which keeps any time base exactly and holds every codec but ProRes, whose segments are QuickTime, and
+VP9 with alpha, a second picture beside each, whose segments are Matroska: in those the n-th packet has the time n.
 `mux` joins segments into the destination. Also here, because encoders are opened here: which of them work.
 """
 
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import av
 import av.logging
-import numpy as np
+from av.codec.hwaccel import HWAccel
 from av.container import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
@@ -26,13 +27,14 @@ from vsr.core.frame import ColorSpec, Frame, pixel_format
 from vsr.core.media import OutputSpec
 from vsr.io.atomic import translate
 from vsr.io.base import Written
+from vsr.io.captions import with_captions
+from vsr.io.packing import filled, native_format
 from vsr.io.tags import MATRICES, PRIMARIES, RANGES, SITINGS, TRANSFERS, number
 
-# FFmpeg's ffv1 takes 8-bit RGB only interleaved; the frame travels planar like every other.
-_PACKED = {("ffv1", "gbrp"): "bgr0", ("ffv1", "gbrap"): "bgra"}
 _FALLBACK_RATE = Fraction(25)  # a hint for rate control where the source has none; timing is by pts alone
 _DEEPEST_REORDERING = 16  # frames: the decoded picture buffer of H.264 (table A-1) and H.265 (A.4.2) holds no more
 _WRITE_BYTES = 1 << 20
+_MILLISECOND = Fraction(1, 1000)
 
 
 class PyavSink:
@@ -50,6 +52,7 @@ class PyavSink:
         self._durations: list[int] = []
         self._out: list[int] = []
         self._waiting: dict[int, int] = {}  # durations of the frames inside the encoder, by pts
+        self._captions: dict[int, bytes] = {}  # of the same frames
 
     def write(self, frame: Frame) -> None:
         """Encode one frame with its own pts and duration; its planes are copied.
@@ -64,6 +67,7 @@ class PyavSink:
                 self._open(frame.pts)
             assert self._stream is not None
             self._waiting[frame.pts] = frame.duration
+            self._captions[frame.pts] = frame.side_data.captions
             picture = _video_frame(frame, self._spec)
             picture.pict_type = 0 if self._pts else 1  # AV_PICTURE_TYPE_I
             self._pts.append(frame.pts)
@@ -133,7 +137,7 @@ class PyavSink:
         self._container = av.open(
             self._file,
             "w",
-            format=segment_format(spec.encoder),
+            format=segment_format(spec.encoder, spec.pixel_format),
             container_options=segment_options(spec),
             buffer_size=_WRITE_BYTES,
         )
@@ -153,11 +157,16 @@ class PyavSink:
         for packet in stream.encode(picture):
             if packet.pts is None or packet.pts not in self._waiting:
                 raise EncodeError(f"{self._spec.encoder} returned a packet with pts {packet.pts}, which no frame had")
+            captions = self._captions.pop(packet.pts)
             packet.duration = self._waiting.pop(packet.pts)
             packet.dts = self._decode_time(packet.pts) + self._shift
             self._out.append(packet.pts)
             packet.pts += self._shift
-            self._container.mux_one(packet)
+            if segment_format(self._spec.encoder, self._spec.pixel_format) == "matroska":
+                # It counts whole milliseconds: the packet's place is all that it has to hold.
+                packet.pts = packet.dts = len(self._out) - 1
+                packet.duration, packet.time_base = 1, _MILLISECOND
+            self._container.mux_one(with_captions(packet, captions, self._spec.codec))
 
     def _decode_time(self, pts: int) -> int:
         """Give a dts that rises and is never after the pts, whatever the encoder's order.
@@ -178,9 +187,11 @@ class PyavSink:
         return EncodeError(f"{self._spec.encoder} failed at {where} of {self._path}: {error.strerror}")
 
 
-def segment_format(encoder: str) -> str:
+def segment_format(encoder: str, pixel_format: str = "") -> str:
     """Give FFmpeg's name of the container that segments by `encoder` are written in."""
-    return "mov" if encoder == "prores_ks" else "nut"
+    if encoder.startswith("prores"):
+        return "mov"
+    return "matroska" if encoder == "libvpx-vp9" and pixel_format.startswith("yuva") else "nut"
 
 
 def tag(target: VideoCodecContext | av.VideoFrame, tags: ColorSpec) -> None:
@@ -202,6 +213,7 @@ def _add_stream(container: OutputContainer, spec: OutputSpec) -> VideoStream:
         width=spec.width,
         height=spec.height,
         time_base=spec.time_base,
+        hwaccel=HWAccel("vaapi") if spec.encoder.endswith("_vaapi") else None,  # the others take frames of the memory
     )
     assert isinstance(stream, VideoStream)
     context = stream.codec_context
@@ -224,22 +236,12 @@ def segment_options(spec: OutputSpec) -> dict[str, str]:
 
 def encoder_format(spec: OutputSpec) -> str:
     """Give the format in which the encoder takes the frames: the travelling one, or packed where it knows no other."""
-    return _PACKED.get((spec.encoder, spec.pixel_format), spec.pixel_format)
+    return native_format(spec.encoder, spec.pixel_format)
 
 
 def _video_frame(frame: Frame, spec: OutputSpec) -> av.VideoFrame:
     """Copy planes into a frame of FFmpeg's: it keeps it for as long as it looks ahead."""
-    picture = av.VideoFrame(frame.width, frame.height, encoder_format(spec))
-    if picture.format.name == frame.format.name:
-        for plane, target in zip(frame.planes, picture.planes, strict=True):
-            rows = np.frombuffer(memoryview(target), plane.dtype).reshape(-1, target.line_size // plane.itemsize)
-            rows[: plane.shape[0], : plane.shape[1]] = plane
-    else:
-        target = picture.planes[0]
-        pixels = np.frombuffer(memoryview(target), np.uint8).reshape(-1, target.line_size // 4, 4)
-        # G B R (A) as they travel, to B G R and A or nothing as they are packed.
-        for place, plane in zip((1, 0, 2, 3), frame.planes, strict=False):
-            pixels[: frame.height, : frame.width, place] = plane
+    picture = filled(frame, encoder_format(spec))
     picture.pts, picture.time_base, picture.duration = frame.pts, spec.time_base, frame.duration
     tag(picture, spec.tags)
     return picture
@@ -271,14 +273,17 @@ def _words(spec: OutputSpec) -> str:
 
 
 @contextmanager
-def listening() -> Iterator[list[tuple[int, str, str]]]:
-    level = av.logging.get_level()
-    av.logging.set_level(av.logging.ERROR)
+def listening(least: int = av.logging.ERROR) -> Iterator[list[tuple[int, str, str]]]:
+    """Gather FFmpeg's (level, name, text) from `least` on, the most serious levels being the lowest."""
+    level, is_short = av.logging.get_level(), av.logging.get_skip_repeated()
+    av.logging.set_level(least)
+    av.logging.set_skip_repeated(False)  # or what was said before comes again, later, among what is said now
     try:
         with av.logging.Capture() as said:
             yield said
     finally:
         av.logging.set_level(level)
+        av.logging.set_skip_repeated(is_short)
 
 
 def joined(said: list[tuple[int, str, str]]) -> str:

@@ -29,8 +29,10 @@ from av.video.stream import VideoStream
 from vsr.core.errors import DecodeError, DiskFull, EncodeError, OutputError, UsageError
 from vsr.core.frame import UNSPECIFIED, Frame
 from vsr.core.media import MediaInfo, OutputSpec, Span
+from vsr.io.alpha import DECODERS as LAYERED_DECODERS
 from vsr.io.atomic import translate
 from vsr.io.base import DecodeTally, Written
+from vsr.io.description import CROPPING
 from vsr.io.encode import encoder_format, segment_format, segment_options
 from vsr.io.formats import Unpacker
 from vsr.io.frames import Decoded, changed, timed, to_frame
@@ -133,6 +135,8 @@ class FfmpegSource:
 
     def _arguments(self) -> list[str]:
         video = self.info.video
+        # The program alone cuts off what the container tells players to hide, from version 7.1 on; PyAV shows it all.
+        is_cropped = any(word.startswith(CROPPING) for word in video.side_data)
         source = ffmpeg.input(
             f"file:{self.info.path.absolute()}",
             noautorotate=None,
@@ -140,6 +144,8 @@ class FfmpegSource:
             max_pixels=self.max_pixels,
             protocol_whitelist="file",
             format_whitelist=FORMATS,
+            **({"apply_cropping": "codec"} if is_cropped else {}),
+            **({"vcodec": LAYERED_DECODERS[video.codec]} if video.has_alpha_layer else {}),
         )[str(video.index)]
         if self._shift:
             source = source.filter("setpts", f"PTS+{self._shift}")

@@ -12,6 +12,7 @@ from vsr.core.errors import DecodeError
 from vsr.core.frame import Frame, PixelFormat, pixel_format
 from vsr.core.media import MediaInfo
 from vsr.io.formats import Unpacker, travel_format
+from vsr.io.sidedata import carried
 from vsr.io.timing import Clock, Timing
 
 Decoded = tuple[int | None, int, av.VideoFrame]  # pts and duration in the stream's time_base (None, 0: unknown)
@@ -54,6 +55,7 @@ def to_frame(frame: av.VideoFrame, timing: Timing, info: MediaInfo, unpack: Unpa
         color=video.color,
         is_keyframe=bool(frame.key_frame),
         is_corrupt=frame.is_corrupt,
+        side_data=carried(frame),
     )
 
 

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from vsr.core.errors import InputMissing, NotMedia, UnsupportedInput
+from vsr.io import tiff
+from vsr.io.embedded import NOTHING, Embedded, jpeg_segments, png_chunks, read_embedded
+from vsr.io.exif import ORIENTATION, orientation_of
+from vsr.io.ifd import read_directory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageHeader:
-    """What an image's header claims. Width and height are as shown: an EXIF orientation has been applied to them."""
+    """What an image's header claims. Width and height are as shown: an EXIF orientation has been applied to them.
+
+    transparent: the one grey level of a PNG that means "nothing here", in the picture's own depth. embedded: what the
+    file carries beside the picture.
+    """
 
     kind: str  # "png", "jpeg", "tiff", "webp", "bmp"
     width: int
@@ -22,6 +31,8 @@ class ImageHeader:
     has_alpha: bool = False
     is_animated: bool = False  # holds more pictures than one
     orientation: int = 1  # EXIF: 1 is upright
+    transparent: int | None = None
+    embedded: Embedded = NOTHING
 
 
 def image_kind(head: bytes) -> str | None:
@@ -30,7 +41,7 @@ def image_kind(head: bytes) -> str | None:
         return "png"
     if head.startswith(b"\xff\xd8\xff"):
         return "jpeg"
-    if head.startswith((b"II*\0", b"MM\0*")):
+    if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
         return "tiff"
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "webp"
@@ -43,7 +54,7 @@ def read_header(path: Path) -> ImageHeader:
     Raises:
         InputMissing: there is no such file.
         NotMedia: it is no image, or its header is broken off.
-        UnsupportedInput: an image of a kind that vsr does not do (floating point, several pages).
+        UnsupportedInput: an image of a kind that vsr does not do (floating point, CMYK).
     """
     try:
         data = path.read_bytes()
@@ -69,98 +80,103 @@ def parse_header(path: Path, data: bytes) -> ImageHeader:
         raise UnsupportedInput(f"{path}: {error}") from error
     if header.width < 1 or header.height < 1:
         raise UnsupportedInput(f"{path} has no size ({header.width}x{header.height})")
-    return header
+    found = read_embedded(kind, data)
+    # A TIFF says it in its own directory; the others in an EXIF block.
+    turn = header.orientation if kind == "tiff" else orientation_of(found.exif)
+    width, height = (header.height, header.width) if turn >= 5 else (header.width, header.height)
+    return dataclasses.replace(header, width=width, height=height, orientation=turn, embedded=found)
+
+
+def breaks_off(kind: str, data: bytes) -> bool:
+    """Whether a PNG or JPEG ends too early; OpenCV must not see it.
+
+    libjpeg paints what is missing grey without a word, and for a PNG's chunk memory is taken at its claimed length.
+    """
+    if kind == "jpeg":
+        try:
+            scan = max(at for at, _, _ in jpeg_segments(data))
+        except (IndexError, struct.error):
+            return True
+        return data.find(b"\xff\xd9", scan) < 0
+    end = 8
+    for chunk, content in png_chunks(data) if kind == "png" else ():
+        end += 12 + len(content)
+        if chunk == b"IEND":
+            break
+    # A chunk cut short was counted as long as it is, and lacks its check sum.
+    return kind == "png" and end > len(data)
 
 
 def _png(data: bytes) -> ImageHeader:
     """PNG specification (W3C 2003) clause 11.2.2: IHDR."""
     width, height, depth, color = struct.unpack_from(">IIBB", data, 16)
-    chunks = _png_chunks(data)
+    if depth not in (1, 2, 4, 8, 16):
+        raise ValueError(f"a PNG of {depth} bits a sample is not supported")
+    chunks = _chunks_before_data(data)
+    key = chunks.get(b"tRNS", b"") if color == 0 else b""
     return ImageHeader(
         kind="png",
         width=width,
         height=height,
         depth=16 if depth == 16 else 8,
         is_color=color in (2, 3, 6),
-        # A transparent grey level (color 0) is the one kind that cv2 does not turn into alpha.
-        has_alpha=color in (4, 6) or (color in (2, 3) and b"tRNS" in chunks),
+        has_alpha=color in (4, 6) or b"tRNS" in chunks,
         is_animated=b"acTL" in chunks,
+        # cv2 turns every kind of transparency into alpha but this one. Levels of 1, 2 and 4 bits are spread over 8.
+        transparent=int.from_bytes(key[:2], "big") * (255 // ((1 << depth) - 1) if depth < 8 else 1) if key else None,
     )
 
 
-def _png_chunks(data: bytes) -> set[bytes]:
-    """Give the types of the chunks before the picture's data."""
-    found: set[bytes] = set()
-    at = 8
-    while at + 8 <= len(data) and data[at + 4 : at + 8] != b"IDAT":
-        found.add(data[at + 4 : at + 8])
-        at += 12 + int.from_bytes(data[at : at + 4], "big")
+def _chunks_before_data(data: bytes) -> dict[bytes, bytes]:
+    """Give the chunks before the picture's data."""
+    found: dict[bytes, bytes] = {}
+    for kind, content in png_chunks(data):
+        if kind == b"IDAT":
+            break
+        found[kind] = content
     return found
 
 
 def _jpeg(data: bytes) -> ImageHeader:
-    """ITU-T T.81 annex B.2.2: the frame header SOF0 to SOF15; EXIF in APP1."""
-    at, orientation = 2, 1
-    while True:
-        while data[at] != 0xFF:
-            at += 1
-        marker = data[at + 1]
-        if marker == 0xFF:
-            at += 1
-            continue
-        if marker == 0x01 or 0xD0 <= marker <= 0xD8:
-            at += 2
-            continue
-        (length,) = struct.unpack_from(">H", data, at + 2)
+    """ITU-T T.81 annex B.2.2: the frame header SOF0 to SOF15."""
+    for _, marker, content in jpeg_segments(data):
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            depth, height, width, parts = struct.unpack_from(">BHHB", data, at + 4)
+            depth, height, width, parts = struct.unpack_from(">BHHB", content)
             if depth != 8:
                 raise ValueError(f"a JPEG of {depth} bits a sample is not supported")
-            if orientation >= 5:
-                width, height = height, width
-            return ImageHeader(kind="jpeg", width=width, height=height, is_color=parts != 1, orientation=orientation)
-        if marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
-            tags = _tiff_tags(data[at + 10 : at + 2 + length])
-            orientation = tags.get(0x0112, (1,))[0]
-        at += 2 + length
+            if parts not in (1, 3):
+                raise ValueError(f"a JPEG of {parts} channels is not supported{_INK if parts == 4 else ''}")
+            return ImageHeader(kind="jpeg", width=width, height=height, is_color=parts != 1)
+        if marker in (0xD9, 0xDA):
+            break
+    raise IndexError("no frame header")
+
+
+_INK = ": CMYK means ink, and needs a colour-managed program to become RGB"
 
 
 def _tiff(data: bytes) -> ImageHeader:
     """TIFF 6.0 section 8: baseline tags of the first directory."""
-    tags = _tiff_tags(data)
-    depth = max(tags.get(258, (1,)))
-    if max(tags.get(339, (1,))) not in (1, 4) or depth > 16:
+    if data[2:3] == b"+" or data[3:4] == b"+":
+        raise ValueError("a BigTIFF is not supported")
+    found = read_directory(data)
+    depth = max(found.numbers(tiff.BITS, (1,)))
+    photometric = found.numbers(tiff.PHOTOMETRIC, (1,))[0]
+    if max(found.numbers(tiff.FORMAT, (1,))) not in (1, 4) or not 1 <= depth <= 16:
         raise ValueError(f"a TIFF of {depth} bits a sample or of floating point is not supported")
-    parts, photometric = tags.get(277, (1,))[0], tags.get(262, (1,))[0]
+    if photometric == tiff.CMYK:
+        raise ValueError(f"a CMYK TIFF is not supported{_INK}")
+    turn = found.numbers(ORIENTATION, (1,))[0]
     return ImageHeader(
         kind="tiff",
-        width=tags[256][0],
-        height=tags[257][0],
-        depth=16 if depth > 8 else 8,
-        is_color=parts >= 3 or photometric not in (0, 1),
-        has_alpha=parts == 4 and photometric == 2,
-        is_animated=bool(tags.get(-1, (0,))[0]),
-        orientation=1,
+        width=found.numbers(tiff.WIDTH)[0],
+        height=found.numbers(tiff.HEIGHT)[0],
+        depth=16 if depth > 8 and photometric != tiff.PALETTE else 8,
+        is_color=photometric not in (tiff.WHITE_IS_ZERO, tiff.BLACK_IS_ZERO),
+        has_alpha=tiff.alpha_of(found) != 0,
+        is_animated=bool(found.next),
+        orientation=turn if 1 <= turn <= 8 else 1,
     )
-
-
-def _tiff_tags(data: bytes) -> dict[int, tuple[int, ...]]:
-    """Give the integer tags of the first directory; key -1 holds the offset of the next one."""
-    end = "<" if data[:2] == b"II" else ">"
-    (at,) = struct.unpack_from(f"{end}I", data, 4)
-    (count,) = struct.unpack_from(f"{end}H", data, at)
-    tags: dict[int, tuple[int, ...]] = {}
-    for entry in range(at + 2, at + 2 + 12 * count, 12):
-        tag, kind, number = struct.unpack_from(f"{end}HHI", data, entry)
-        if kind not in (3, 4) or not 1 <= number <= 16:
-            continue
-        letter, size = ("H", 2) if kind == 3 else ("I", 4)
-        where = entry + 8
-        if number * size > 4:
-            (where,) = struct.unpack_from(f"{end}I", data, where)
-        tags[tag] = struct.unpack_from(f"{end}{number}{letter}", data, where)
-    tags[-1] = struct.unpack_from(f"{end}I", data, at + 2 + 12 * count)
-    return tags
 
 
 def _webp(data: bytes) -> ImageHeader:
@@ -170,6 +186,7 @@ def _webp(data: bytes) -> ImageHeader:
         flags = data[20]
         width = 1 + int.from_bytes(data[24:27], "little")
         height = 1 + int.from_bytes(data[27:30], "little")
+        # The flag only says that there may be alpha; what OpenCV decodes has a fourth channel where it is set.
         return ImageHeader(
             kind="webp", width=width, height=height, has_alpha=bool(flags & 0x10), is_animated=bool(flags & 0x02)
         )
@@ -182,9 +199,22 @@ def _webp(data: bytes) -> ImageHeader:
 
 
 def _bmp(data: bytes) -> ImageHeader:
-    """Microsoft's BITMAPINFOHEADER; a negative height is a picture from top to bottom."""
+    """Microsoft's BITMAPCOREHEADER (12 bytes) and BITMAPINFOHEADER; a negative height: the first row is the top one."""
+    (size,) = struct.unpack_from("<I", data, 14)
+    if size == 12:
+        width, height, _, bits = struct.unpack_from("<HHHH", data, 18)
+        return ImageHeader(kind="bmp", width=width, height=height)
     width, height, _, bits = struct.unpack_from("<iiHH", data, 18)
-    return ImageHeader(kind="bmp", width=width, height=abs(height), has_alpha=bits == 32)
+    palette = data[14 + size : int.from_bytes(data[10:14], "little")] if bits <= 8 else b"\0\0\1"
+    # The last four bytes of masks say where alpha lies; the short header has none.
+    has_mask = size >= 56 and data[66:70] != bytes(4)
+    return ImageHeader(
+        kind="bmp",
+        width=width,
+        height=abs(height),
+        is_color=not palette[0::4] == palette[1::4] == palette[2::4],
+        has_alpha=bits == 32 and has_mask,
+    )
 
 
 _PARSERS: dict[str, Callable[[bytes], ImageHeader]] = {

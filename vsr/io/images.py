@@ -8,21 +8,25 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vsr.core.errors import DecodeError, EncodeError, InputMissing
-from vsr.core.frame import Frame, PixelFormat, pixel_format
+from vsr.core.errors import DecodeError, EncodeError, InputMissing, UnsupportedInput
+from vsr.core.frame import NO_SIDE_DATA, Frame, PixelFormat, SideData, pixel_format
 from vsr.core.media import MediaInfo, OutputSpec, Span
+from vsr.io import embedded, icc, tiff
 from vsr.io.atomic import sync, translate
 from vsr.io.base import DecodeTally, Written
-from vsr.io.headers import parse_header
+from vsr.io.exif import upright
+from vsr.io.headers import ImageHeader, breaks_off, image_kind, parse_header
 from vsr.io.limits import MAX_PIXELS, check_image_file, check_pixels
 
 log = logging.getLogger(__name__)
@@ -54,7 +58,8 @@ class ImageSource:
         for index, file in enumerate(self.info.files):
             if index not in span:
                 continue
-            planes = _fit(file, _load(file, self.max_pixels), format)
+            data = _load(file, self.max_pixels)
+            planes = _fit(file, decode_image(file, data, max_pixels=self.max_pixels), format)
             if planes[0].shape != (self.info.video.height, self.info.video.width):
                 height, width = planes[0].shape
                 raise DecodeError(f"{file} is {width}x{height} now, it was another size when the job was planned")
@@ -69,6 +74,7 @@ class ImageSource:
                 format=format,
                 color=self.info.video.color,
                 is_keyframe=True,
+                side_data=_side_data(data),
             )
 
 
@@ -77,7 +83,8 @@ class ImageSink:
     """Writes each frame to a file of its own; takes gbrp, gbrap and gray of 8 or 16 bits.
 
     path: the folder (made if it is not there), or with `single` the one file. pattern: names in the folder
-    (`%06d.png`); a frame's number is `start_number` + its index in the source, so that chunks do not collide. JPEG has
+    (`%06d.png`); a frame's number is `start_number` + its index in the source, so that chunks do not collide. names:
+    one for each frame of the source, to take the place of the `*` that the pattern begins with (`*.png`). JPEG has
     quality 95, WebP is lossless; what a format cannot hold (16 bits, alpha) is refused.
     """
 
@@ -86,6 +93,7 @@ class ImageSink:
     pattern: str = field(kw_only=True)
     start_number: int = field(default=1, kw_only=True)
     single: bool = field(default=False, kw_only=True)
+    names: tuple[str, ...] = field(default=(), kw_only=True)
     _written: list[Path] = field(default_factory=list, init=False, repr=False)
     _times: list[tuple[int, int]] = field(default_factory=list, init=False, repr=False)
     _bytes: int = field(default=0, init=False, repr=False)
@@ -107,8 +115,8 @@ class ImageSink:
                 f"frame {frame.index} is {frame.width}x{frame.height} {frame.format.name}, "
                 f"{self.path} takes {spec.width}x{spec.height} {spec.pixel_format}"
             )
-        target = self.path if self.single else self._folder() / (self.pattern % (self.start_number + frame.index))
-        data = encode_image(frame.planes, frame.format, target)
+        target = self.path if self.single else self._folder() / self._name(frame.index)
+        data = with_side_data(encode_image(frame.planes, frame.format, target), frame)
         write_whole(target, data)
         self._written.append(target)
         self._times.append((frame.pts, frame.duration))
@@ -147,6 +155,11 @@ class ImageSink:
                 self.path.rmdir()
                 self._made_folder = False
 
+    def _name(self, index: int) -> str:
+        if self.names:
+            return self.names[index] + self.pattern[1:]
+        return self.pattern % (self.start_number + index)
+
     def _folder(self) -> Path:
         if not self.path.is_dir():
             try:
@@ -160,29 +173,90 @@ class ImageSink:
 def decode_image(path: Path, data: bytes, *, max_pixels: int) -> tuple[Plane, ...]:
     """Decode an image's bytes to planes as the file has them: (Y), (G, B, R) or (G, B, R, A), uint8 or uint16.
 
-    An EXIF orientation of a JPEG is applied. `path` is for messages.
+    An EXIF orientation is applied. `path` is for messages.
 
     Raises:
         NotMedia, UnsupportedInput, InputLimits: from its header.
         DecodeError: its data are damaged.
     """
-    cv2 = _cv2()
     header = parse_header(path, data)
     check_pixels(path, header.width, header.height, max_pixels)
-    # UNCHANGED keeps alpha and ignores the orientation; the other pair is the reverse, and JPEG has no alpha.
-    turned = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
-    try:
-        array = cv2.imdecode(np.frombuffer(data, np.uint8), turned if header.kind == "jpeg" else cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise DecodeError(f"{path} cannot be decoded: {error}") from error
-    if array is None:
-        raise DecodeError(f"{path} is damaged: its {header.kind} data cannot be decoded", hint="Make the file anew.")
+    array = _samples(path, data, header)
     if array.dtype not in (np.uint8, np.uint16):
         raise DecodeError(f"{path} has samples of type {array.dtype}, which vsr does not process")
-    if array.ndim == 2:
-        return (array,)
-    blue_green_red = [np.ascontiguousarray(array[..., channel]) for channel in range(array.shape[2])]
-    return (blue_green_red[1], blue_green_red[0], *blue_green_red[2:])
+    if array.ndim == 3 and not header.has_alpha:
+        array = array[..., :3]  # OpenCV makes alpha of the unused bytes of a BMP
+    array = _upright(array, header.orientation)
+    # Grey, (blue, green, red) or (blue, green, red, alpha).
+    apart = [array] if array.ndim == 2 else [array[..., channel] for channel in (1, 0, *range(2, array.shape[2]))]
+    planes = tuple(cast("Plane", np.ascontiguousarray(plane)) for plane in apart)
+    if header.transparent is not None and len(planes) == 1:
+        opaque = planes[0] != header.transparent
+        planes = (planes[0], planes[0], planes[0], opaque * planes[0].dtype.type(np.iinfo(planes[0].dtype).max))
+    return planes
+
+
+def _samples(path: Path, data: bytes, header: ImageHeader) -> Plane:
+    """Decode to (rows, columns), or with channels blue, green, red and perhaps alpha; not turned.
+
+    Raises:
+        DecodeError: the data are damaged.
+        UnsupportedInput: a TIFF packed in a way of which only a part can be read.
+    """
+    damaged = DecodeError(f"{path} is damaged: its {header.kind} data cannot be decoded", hint="Make the file anew.")
+    if header.kind == "tiff":
+        try:
+            layout = tiff.layout_of(data)
+            found = tiff.read_samples(data, layout, _unpacked) if layout is not None else None
+        except (struct.error, IndexError) as error:
+            raise damaged from error
+        if layout is not None:
+            if found is None:
+                raise damaged
+            return _blue_first(found)
+        if header.has_alpha or header.depth == 16:
+            raise UnsupportedInput(f"{path}: a TIFF of this compression is read in 8 bits without alpha only")
+    elif breaks_off(header.kind, data):
+        raise DecodeError(f"{path} is damaged: it breaks off before its end", hint="Make or fetch the file anew.")
+    # UNCHANGED keeps alpha and, but for TIFF, ignores the orientation.
+    array = _decoded(path, upright(data) if header.kind == "tiff" else data)
+    if array is None:
+        raise damaged
+    return array
+
+
+def _decoded(path: Path, data: bytes) -> Plane | None:
+    cv2 = _cv2()
+    try:
+        array: Plane | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise DecodeError(f"{path} cannot be decoded: {error}") from error
+    return array
+
+
+def _unpacked(wrapped: bytes, rows: int, row_bytes: int) -> bytes | None:
+    """Unpack a strip, as the grey levels of a picture: see `tiff.Unpack`."""
+    array = _decoded(Path("strip"), wrapped)
+    return array.tobytes() if array is not None and array.shape == (rows, row_bytes) else None
+
+
+def _blue_first(found: Plane) -> Plane:
+    """Put (rows, columns, grey or RGB and perhaps alpha) as OpenCV has it; grey with alpha becomes RGB with alpha."""
+    channels = found.shape[2]
+    if channels == 1:
+        return found[..., 0]
+    return found[..., [0, 0, 0, 1] if channels == 2 else [2, 1, 0, *range(3, channels)]]
+
+
+def _upright(array: Plane, orientation: int) -> Plane:
+    """Turn and mirror (rows, columns, ...) as EXIF 2.32 table 6 says of its `orientation`."""
+    if orientation in (5, 6, 7, 8):
+        array = np.swapaxes(array, 0, 1)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return array
 
 
 def encode_image(
@@ -224,6 +298,14 @@ def encode_image(
     return bytes(data.tobytes())
 
 
+def with_side_data(data: bytes, frame: Frame) -> bytes:
+    """Put the frame's profile and EXIF into an encoded image; a profile for other channels stays out."""
+    kind = image_kind(data[:16]) or ""
+    is_color = frame.format.family != "gray" or kind == "webp"  # WebP has no grey
+    profile = frame.side_data.icc if icc.fits(frame.side_data.icc, is_color=is_color) else b""
+    return embedded.embed(kind, data, icc=profile, exif=frame.side_data.exif)
+
+
 def write_whole(target: Path, data: bytes) -> None:
     """Write a file under a temporary name, sync it, and give it its own: it is whole or not there.
 
@@ -251,15 +333,20 @@ def sync_folder(folder: Path) -> None:
     sync(folder)
 
 
-def _load(file: Path, max_pixels: int) -> tuple[Plane, ...]:
+def _load(file: Path, max_pixels: int) -> bytes:
     try:
         check_image_file(file, max_pixels)
-        data = file.read_bytes()
+        return file.read_bytes()
     except FileNotFoundError as error:
         raise InputMissing(f"{file} has gone", hint="Leave the source in place until the job is done.") from error
     except OSError as error:
         raise DecodeError(f"{file} cannot be read: {error.strerror}") from error
-    return decode_image(file, data, max_pixels=max_pixels)
+
+
+def _side_data(data: bytes) -> SideData:
+    """Give profile and EXIF; the latter says upright, as the planes are."""
+    found = embedded.read_embedded(image_kind(data[:16]) or "", data)
+    return SideData(icc=found.icc, exif=upright(found.exif)) if found.icc or found.exif else NO_SIDE_DATA
 
 
 def _fit(file: Path, planes: tuple[Plane, ...], format: PixelFormat) -> tuple[Plane, ...]:

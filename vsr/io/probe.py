@@ -6,29 +6,32 @@
 from __future__ import annotations
 
 import logging
-import re
-import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
 
 import av
 import av.error
 import av.logging
 from av.container import InputContainer
-from av.sidedata.sidedata import SideData
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from vsr.core.errors import DecodeError, InputError, InputLimits, NotMedia, UnsupportedInput
-from vsr.core.frame import UNSPECIFIED, ColorSpec
+from vsr.core.frame import ColorSpec
 from vsr.core.media import MediaInfo, PacketIndex, VideoInfo
+from vsr.io import animations, sequences, streams
 from vsr.io import scan as scanning
-from vsr.io import sequences, streams
+from vsr.io.alpha import has_layer, is_layered, layered_decoder
+from vsr.io.description import describe_video
+from vsr.io.fields import field_order
 from vsr.io.formats import travel_format
+from vsr.io.hdr import read_hdr
 from vsr.io.inputs import check_regular, open_input
 from vsr.io.limits import MAX_PIXELS, check_packets, check_pixels, check_tables, ffmpeg_limit
-from vsr.io.tags import SITINGS, color_spec
+from vsr.io.orientation import read_matrix
+from vsr.io.sidedata import raw_side_data, words
+from vsr.io.tags import color_spec
 
 log = logging.getLogger(__name__)
 
@@ -37,15 +40,6 @@ _TRIES = 600
 
 # Codecs whose parsers in FFmpeg tell no keyframe: where they split the stream, every packet is marked as one.
 _UNMARKED = ("h261", "h263", "cavs")
-
-_SIDE_DATA = {
-    "HDR10 mastering display": {"MASTERING_DISPLAY_METADATA"},
-    "HDR10 content light level": {"CONTENT_LIGHT_LEVEL"},
-    "HDR10+ metadata": {"DYNAMIC_HDR_PLUS"},
-    "Dolby Vision metadata": {"DOVI_METADATA", "DOVI_RPU_BUFFER"},
-    "ambient viewing environment": {"AMBIENT_VIEWING_ENVIRONMENT"},
-    "closed captions": {"A53_CC"},
-}
 
 
 def probe(
@@ -68,6 +62,8 @@ def probe(
         check_regular(path)
         if sequences.is_image(path):
             return sequences.describe_image(path, rate=rate, max_pixels=max_pixels)
+        if sequences.is_animation(path):
+            return animations.describe_animation(path, max_pixels=max_pixels)
         check_tables(path)
         with open_input(path, max_pixels=max_pixels) as container:
             return _describe(path, container, max_pixels, scan)
@@ -94,7 +90,9 @@ def _describe(path: Path, container: InputContainer, max_pixels: int, scan: bool
             has_durations=container.format.name.startswith("mov"),
             has_marks=video.codec not in _UNMARKED or len(found.keyframes) < len(found.shown),
         )
-    warnings = [*warnings, *said, *_packet_warnings(found), *_side_data_warnings(frame)]
+    if found.has_alpha_layer and not video.has_alpha_layer:
+        said.append("the alpha channel, coded as a second picture, is left out")
+    warnings = [*warnings, *said, *_packet_warnings(found)]
     damage = [*_packet_damage(path, found, broken), *(_missing_end(path, container, video, packets) if scan else [])]
     return MediaInfo(
         path=path,
@@ -143,17 +141,20 @@ def _read(
     path: Path, container: InputContainer, stream: VideoStream, scan: bool
 ) -> tuple[av.VideoFrame | None, scanning.Scan, str]:
     """Give the first frame, what the packets said, and why reading ended early ("" if it did not)."""
-    stream.codec_context.thread_count = 1
+    context = stream.codec_context
+    context.thread_count = 1
     found, frame, refused = scanning.Scan(), None, ""
     tries = 0
     try:
         for packet in scanning.packets(container, stream):
             scanning.note(found, packet)
             check_packets(path, len(found.shown))
+            if is_layered(packet) and frame is None and not tries:
+                context = layered_decoder(streams.codec_name(stream)) or context
             if frame is None and tries < _TRIES:
                 tries += 1
                 try:
-                    frame = next(iter(stream.codec_context.decode(packet)), None)
+                    frame = next(iter(context.decode(packet)), None)
                 except av.error.FFmpegError as error:
                     refused = error.strerror or str(error)
             elif not scan:
@@ -162,7 +163,7 @@ def _read(
     except av.error.FFmpegError as error:
         broken = error.strerror or str(error)
     if frame is None:
-        frame = _drain(stream)
+        frame = _drain(context)
     if not found.shown and not broken:
         raise NotMedia(f"{path}: its {streams.codec_name(stream)} video holds no packets")
     if frame is None:
@@ -175,10 +176,10 @@ def _read(
     return frame, found, broken
 
 
-def _drain(stream: VideoStream) -> av.VideoFrame | None:
+def _drain(context: VideoCodecContext) -> av.VideoFrame | None:
     """Give the first frame that the decoder held back: clips shorter than its delay come out here."""
     try:
-        return next(iter(stream.codec_context.decode(None)), None)
+        return next(iter(context.decode(None)), None)
     except av.error.FFmpegError:
         return None  # the caller says what refused the packets
 
@@ -191,9 +192,9 @@ def _video(
     name, lost = travel_format(coded)
     warnings = [f"{coded}: {lost}"] if lost else []
     is_interlaced = frame is not None and frame.interlaced_frame
-    rotation, is_mirrored = _rotation(frame)
-    if is_mirrored:
-        warnings.append("the display matrix mirrors the picture: players of the result will not")
+    carried = raw_side_data(frame) if frame is not None else {}
+    told = describe_video(container, stream.index)
+    matrix = read_matrix(carried.get("DISPLAYMATRIX", b""))
     info = VideoInfo(
         index=stream.index,
         codec=streams.codec_name(stream),
@@ -201,12 +202,17 @@ def _video(
         height=frame.height if frame is not None else stream.height,
         pixel_format=name,
         coded_pixel_format=coded,
-        color=_color(container, stream, frame, coded),
+        color=_color(stream, frame, coded, told.siting),
         time_base=Fraction(stream.time_base or 0),
         rate=stream.average_rate or stream.guessed_rate or None,
         sar=Fraction(stream.sample_aspect_ratio or 1),
-        rotation=rotation,
+        rotation=frame.rotation if frame is not None and matrix else 0,
+        display_matrix=matrix,
         is_interlaced=is_interlaced,
+        field_order=field_order(frame) if frame is not None else "",
+        hdr=read_hdr(carried),
+        side_data=tuple(sorted({*words(carried, width=stream.width), *told.side_data})),
+        has_alpha_layer=frame is not None and has_layer(streams.codec_name(stream), coded),
         header_frames=stream.frames or None,
         bit_rate=stream.bit_rate or None,
         language=streams.language(stream),
@@ -218,19 +224,7 @@ def _video(
     return info, warnings
 
 
-def _rotation(frame: av.VideoFrame | None) -> tuple[int, bool]:
-    """Give the display matrix's rotation in degrees counter-clockwise, and whether it mirrors as well."""
-    if frame is None:
-        return 0, False
-    matrix = cast("Mapping[str, SideData]", frame.side_data).get("DISPLAYMATRIX")
-    if matrix is None:
-        return 0, False
-    # Nine 16.16 numbers, row by row: a b u, c d v, x y w (ISO/IEC 14496-12 sec. 8.2.2).
-    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(matrix))
-    return frame.rotation, a * d - b * c < 0
-
-
-def _color(container: InputContainer, stream: VideoStream, frame: av.VideoFrame | None, coded: str) -> ColorSpec:
+def _color(stream: VideoStream, frame: av.VideoFrame | None, coded: str, siting: str) -> ColorSpec:
     """Give the tags of the first frame; where it is silent, those of the header."""
     header = stream.codec_context
 
@@ -243,23 +237,8 @@ def _color(container: InputContainer, stream: VideoStream, frame: av.VideoFrame 
         range=2 if "yuvj" in coded else levels,
         primaries=pick(frame.color_primaries if frame else None, header.color_primaries, (2,)),
         transfer=pick(frame.color_trc if frame else None, header.color_trc, (2,)),
-        siting=_siting(container, stream),
+        siting=siting,
     )
-
-
-def _siting(container: InputContainer, stream: VideoStream) -> str:
-    """Read the chroma siting from FFmpeg's description of the stream: PyAV hands it on in no other way."""
-    before = av.logging.get_level()
-    try:
-        av.logging.set_level(av.logging.VERBOSE)
-        av.logging.set_libav_level(av.logging.VERBOSE)
-        text: str = container.dumps_format()  # type: ignore[attr-defined]
-    finally:
-        av.logging.set_libav_level(av.logging.INFO)
-        av.logging.set_level(before)
-    line = re.search(rf"Stream #0:{stream.index}\b.*?: Video: .*", text)
-    words = re.findall(r"[(,] ?(\w+)(?=[,)])", line[0]) if line else []
-    return next((word for word in words if word in SITINGS), UNSPECIFIED)
 
 
 def _packet_damage(path: Path, found: scanning.Scan, broken: str) -> list[str]:
@@ -286,20 +265,10 @@ def _missing_end(path: Path, container: InputContainer, video: VideoInfo, packet
     return []
 
 
-def _side_data_warnings(frame: av.VideoFrame | None) -> list[str]:
-    """Name what frames carry beside the picture and the result will not: it is not carried on yet."""
-    items = cast("Iterable[SideData]", frame.side_data) if frame is not None else ()
-    carried = {item.type.name for item in items}
-    words = sorted(word for word, kinds in _SIDE_DATA.items() if carried & kinds)
-    return [f"{', '.join(words)}: not carried to the result"] if words else []
-
-
 def _packet_warnings(found: scanning.Scan) -> list[str]:
     said = []
     if found.leading:
         said.append(f"the first {found.leading} video packets come before any keyframe and cannot be shown")
     if found.shown and all(pts is None for pts, _ in found.shown):
         said.append("the video has no timestamps: frames are set one after the other at its frame rate")
-    if found.has_alpha_layer:
-        said.append("the alpha channel, coded as a second picture, is left out")
     return said

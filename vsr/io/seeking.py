@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 import av.error
 from av.container import InputContainer
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from vsr.io.base import DecodeTally
@@ -26,24 +27,32 @@ log = logging.getLogger(__name__)
 
 
 def decode_from(
-    container: InputContainer, stream: VideoStream, keyframes: Sequence[int], wanted: int, counted: DecodeTally
+    container: InputContainer,
+    stream: VideoStream,
+    keyframes: Sequence[int],
+    wanted: int,
+    counted: DecodeTally,
+    *,
+    context: VideoCodecContext | None = None,
 ) -> Iterator[Decoded] | None:
     """Give the frame at `wanted` (pts) and all after it, as a full decode shows them; None: decode from the start.
 
-    keyframes: every pts where decoding can begin, rising. What the decoder refuses is in `counted`, but for places that
-    were tried in vain.
+    keyframes: every pts where decoding can begin, rising. context: what decodes, where not the stream's own. What the
+    decoder refuses is in `counted`, but for places that were tried in vain.
     """
     before = counted.errors, counted.first_error
     for target in _targets(keyframes, wanted):
         try:
             container.seek(target, stream=stream)
+            if context is not None:
+                context.flush_buffers()  # the stream's own is flushed by the seek
             arriving = _opening(container, stream, keyframes, wanted)
         except av.error.FFmpegError as error:
             log.debug("%s: no way to pts %d: %s", container.name, target, error)
             return None
         if arriving is None:
             continue
-        decoded = decode(stream, arriving, counted)
+        decoded = decode(context or stream.codec_context, arriving, counted)
         first = next(decoded, None)
         # A keyframe that is damaged is concealed with what was shown before it, so that must have been decoded too.
         if first is not None and first[0] is not None and first[0] <= wanted and not first[2].is_corrupt:
@@ -54,9 +63,10 @@ def decode_from(
     return None
 
 
-def decode(stream: VideoStream, arriving: Iterator[Packet[VideoStream]], counted: DecodeTally) -> Iterator[Decoded]:
+def decode(
+    context: VideoCodecContext, arriving: Iterator[Packet[VideoStream]], counted: DecodeTally
+) -> Iterator[Decoded]:
     """Yield what the decoder gives; what it refuses is counted, and decoding goes on. Drained at the end."""
-    context = stream.codec_context
     while True:
         try:
             packet = next(arriving, None)

@@ -18,6 +18,7 @@ from vsr.core.errors import MuxError
 from vsr.core.media import OutputSpec
 from vsr.io.timeline import decode_times, rescale, ticks
 
+_H264_SEI = 6  # nal_unit_type (ITU-T H.264 table 7-1): x264's words about its settings
 _HEVC_PREFIX_SEI = 39  # nal_unit_type PREFIX_SEI_NUT (ITU-T H.265 table 7-1); x265 tells its options and the CPU in one
 
 
@@ -66,8 +67,7 @@ def decoding_order(segments: Sequence[Path], spec: OutputSpec, pts: Sequence[int
             header = _header(stream, spec)
             if header != (first := header if first is None else first):
                 raise _other_encoder(path)
-            tick = Fraction(stream.time_base or 1) / spec.time_base
-            times = [(packet.pts or 0) * tick for packet in segment.demux(stream) if packet.size]
+            times = _times(segment, spec, pts[len(order) :])
         ranks = sorted(range(len(times)), key=times.__getitem__)
         wanted = pts[len(order) : len(order) + len(times)]
         shifts = {times[place] - time for place, time in zip(ranks, wanted, strict=False)}
@@ -78,6 +78,19 @@ def decoding_order(segments: Sequence[Path], spec: OutputSpec, pts: Sequence[int
     if len(order) != len(pts):
         raise MuxError(f"{len(segments)} segments hold {len(order)} frames, {len(pts)} were planned")
     return order
+
+
+def _times(segment: InputContainer, spec: OutputSpec, wanted: Sequence[int]) -> list[Fraction]:
+    """Give the times of a segment's packets in decoding order, in ticks of the job's.
+
+    In a Matroska segment the n-th packet has the time n (see `encode`) and stands for the n-th of those `wanted`.
+    """
+    stream = segment.streams.video[0]
+    tick = Fraction(stream.time_base or 1) / spec.time_base
+    times = [packet.pts or 0 for packet in segment.demux(stream) if packet.size]
+    if "matroska" not in segment.format.name:
+        return [time * tick for time in times]
+    return [Fraction(wanted[place] if place < len(wanted) else place) for place in times]
 
 
 def refuse_other_encoder(path: Path, first: Path, spec: OutputSpec) -> None:
@@ -133,10 +146,12 @@ def video_packets(
 def _header(stream: VideoStream, spec: OutputSpec) -> bytes:
     """Give what decoders are told once for all segments, without the encoder's words about itself."""
     header = stream.codec_context.extradata or b""
-    if spec.codec != "hevc":
+    if spec.codec not in ("h264", "hevc"):
         return header
-    units = re.split(rb"\x00{2,3}\x01", header)
-    return b"".join(unit for unit in units if unit[:1] and unit[0] >> 1 & 0x3F != _HEVC_PREFIX_SEI)
+    units = [unit for unit in re.split(rb"\x00{2,3}\x01", header) if unit]
+    if spec.codec == "h264":
+        return b"".join(unit for unit in units if unit[0] & 0x1F != _H264_SEI)
+    return b"".join(unit for unit in units if unit[0] >> 1 & 0x3F != _HEVC_PREFIX_SEI)
 
 
 def _other_encoder(path: Path) -> MuxError:

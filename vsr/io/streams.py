@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
+import av
+import av.logging
 from av.audio.codeccontext import AudioCodecContext
-from av.container import InputContainer
+from av.audio.format import AudioFormat
+from av.codec.context import CodecContext
+from av.container import Container, InputContainer
 from av.stream import Disposition, Stream
 
 from vsr.core.media import ChapterInfo, StreamInfo, StreamKind
@@ -27,9 +32,10 @@ def describe(stream: Stream) -> StreamInfo:
         time_base=Fraction(stream.time_base) if stream.time_base else None,
         start=stream.start_time,
         language=language(stream),
-        title=stream.metadata.get("title") or None,
+        title=title(stream),
         dispositions=dispositions(stream),
         detail=_detail(stream),
+        sample_format=_sample_format(stream),
         is_cover=bool(stream.disposition & Disposition.attached_pic),
     )
 
@@ -48,9 +54,35 @@ def chapters(container: InputContainer) -> tuple[ChapterInfo, ...]:
 
 
 def codec_name(stream: Stream) -> str:
-    """Give FFmpeg's name of the codec, not of the decoder; "" where it knows none."""
-    context = stream.codec_context
-    return str(context.codec.canonical_name) if context is not None else ""
+    """Give FFmpeg's name of the codec, not of the decoder; the container's own code where it knows none, or ""."""
+    context: CodecContext | None = stream.codec_context
+    if context is not None:
+        return str(context.codec.canonical_name)
+    if stream.type == "attachment":
+        return ""
+    line = re.search(rf"Stream #0:{stream.index}\b.*?: \w+: (\w+)(?: \((\w+) / 0x)?", listing(stream.container))
+    if line is None:
+        return ""
+    return line[1] if line[1] not in ("none", "unknown") else line[2] or ""
+
+
+def listing(container: Container) -> str:
+    """Give FFmpeg's own description of a file: it names what PyAV hands on in no other way."""
+    before = av.logging.get_level()
+    try:
+        av.logging.set_level(av.logging.VERBOSE)
+        av.logging.set_libav_level(av.logging.VERBOSE)
+        text: str = container.dumps_format()  # type: ignore[attr-defined]
+    finally:
+        av.logging.set_libav_level(av.logging.INFO)
+        av.logging.set_level(before)
+    return text
+
+
+def title(stream: Stream) -> str | None:
+    """Give a stream's title; FFmpeg calls that of a track in mov and mp4 its name."""
+    is_track = stream.container.format.name.startswith("mov")
+    return stream.metadata.get("title") or (stream.metadata.get("name") if is_track else None) or None
 
 
 def language(stream: Stream) -> str | None:
@@ -62,6 +94,14 @@ def language(stream: Stream) -> str | None:
 def dispositions(stream: Stream) -> tuple[str, ...]:
     """Give the names of the flags that are set, in FFmpeg's order."""
     return tuple(str(flag.name) for flag in Disposition if stream.disposition & flag)
+
+
+def _sample_format(stream: Stream) -> str:
+    context = stream.codec_context
+    if not isinstance(context, AudioCodecContext):
+        return ""
+    sample_format: AudioFormat | None = context.format
+    return sample_format.name if sample_format is not None else ""
 
 
 def _detail(stream: Stream) -> str:

@@ -13,6 +13,7 @@ from vsr.core.job import Destination, DestinationKind
 from vsr.core.media import MediaInfo
 from vsr.io.atomic import refuse_device, translate
 from vsr.io.containers import container_of, default_container, suffix_of
+from vsr.io.sequences import kept_names
 
 IMAGE_CONTAINERS = {"png": ".png", "jpeg": ".jpg", "tiff": ".tiff", "webp": ".webp"}
 _IMAGE_SUFFIXES = {
@@ -40,7 +41,8 @@ def destination(
     """Decide kind, container and path of the result; `label` (model and scale) names it when `path` is None.
 
     A path with a picture's suffix is one image (or, with `%06d` in its name, a sequence); with another suffix a
-    video; without a suffix, or an existing folder, a folder of images. A Destination is taken as it is.
+    video; without a suffix, or an existing folder, a folder of images, which keep the names of a sequence's own files
+    (pattern `*.png`) or are numbered from 1. A Destination is taken as it is.
     is_ours: whether what is there is this job's own result, of a run that was killed before it had tidied up.
 
     Raises:
@@ -95,7 +97,7 @@ def _by_default(info: MediaInfo, container: str | None, label: str) -> Destinati
         return Destination(path=folder / _named(stem, label, IMAGE_CONTAINERS[kind]), kind="image", container=kind)
     if container in IMAGE_CONTAINERS or (info.kind == "sequence" and container is None):
         kind = container or _IMAGE_SUFFIXES.get(info.files[0].suffix.lower(), "png")
-        return _sequence(folder / _named(stem, label, ""), kind, "%06d" + IMAGE_CONTAINERS[kind])
+        return _sequence(folder / _named(stem, label, ""), kind, _pattern(info, kind))
     name = container_of(container or default_container(info))
     return Destination(path=folder / _named(stem, label, suffix_of(name)), kind="video", container=name)
 
@@ -144,12 +146,17 @@ def _from_path(info: MediaInfo, path: Path, container: str | None) -> Destinatio
         if path.exists() and not path.is_dir():
             raise OutputError(f"{path} is a file, not a folder", hint="Name a folder, or a file with a suffix.")
         kind = container if container in IMAGE_CONTAINERS else "png"
-        return _sequence(path, kind, "%06d" + IMAGE_CONTAINERS[kind])
+        return _sequence(path, kind, _pattern(info, kind))
     if info.kind == "image":
         raise UsageError(
             f"{info.path} is one image, {path} would be a video", hint="Give the output a picture's suffix."
         )
     return Destination(path=path, kind="video", container=container_of(str(path)))
+
+
+def _pattern(info: MediaInfo, container: str) -> str:
+    """Give the names of pictures that nobody chose: the source's own (`*`) where they can be, else numbers from 1."""
+    return ("*" if kept_names(info) else "%06d") + IMAGE_CONTAINERS[container]
 
 
 def _parted(name: str) -> tuple[str, str, str]:

@@ -18,6 +18,7 @@ from vsr.core.errors import InputError
 from vsr.core.job import Job
 from vsr.core.media import MediaInfo
 from vsr.io.inputs import missing
+from vsr.io.sequences import kept_names
 
 SAMPLED_BYTES = 1 << 20  # at each end of a file
 SHOWN = 80  # characters of a value in a message
@@ -47,13 +48,17 @@ def facts(job: Job) -> dict[str, str]:
         "shots": temporal.shots,
         "seed": job.seed,
         "decoder": job.settings.run.decoder,
-        "deinterlace": job.settings.run.deinterlace,
+        "hwaccel": job.settings.run.hwaccel,
+        "deinterlace": job.deinterlace,
+        "field order": job.field_order,
+        "turn": (job.turn.swaps, job.turn.flips_x, job.turn.flips_y),
         "precision": compute.precision,
         "batch": compute.batch,
         "tile": compute.tile,
         "chunk_frames": _digest([(chunk.span, chunk.decode) for chunk in job.chunks]),
         "container": job.destination.container if job.destination.kind != "video" else "",
         "names": job.destination.pattern,
+        "the sources' names": _digest(kept_names(job.source)) if job.destination.pattern.startswith("*") else "",
     }
     if job.sampling is not None:
         found |= {item.name: getattr(job.sampling, item.name) for item in dataclasses.fields(job.sampling)}

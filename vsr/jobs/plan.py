@@ -9,26 +9,32 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
-from vsr.color.tables import output_color, resolve
+from vsr.color.tables import resolve
 from vsr.core.card import ModelCard
-from vsr.core.errors import DecodeError, IncompatibleModel, InputLimits, OutputError, UsageError
+from vsr.core.errors import DecodeError, IncompatibleModel, OutputError, UnsupportedInput, UsageError
 from vsr.core.events import Noted, Planned, Report, Warned, silent
-from vsr.core.frame import ColorSpec, pixel_format
+from vsr.core.frame import pixel_format
 from vsr.core.job import Chunk, Compute, Destination, Job
 from vsr.core.media import MediaInfo, OutputSpec, Span, StreamPlan
 from vsr.core.sampling import Sampling
 from vsr.core.settings import Resolved, Settings
+from vsr.core.turn import UPRIGHT, Turn, turn_of
 from vsr.engines import device, registry, trial
-from vsr.io import codecs, containers, deinterlace
+from vsr.io import containers, deinterlace
+from vsr.io.hwdecode import check_hwaccel
 from vsr.io.probe import probe
 from vsr.jobs import chunks as chunking
 from vsr.jobs import diffusion
 from vsr.jobs.destination import destination as decide_destination
 from vsr.jobs.facts import differences, facts, fingerprint
 from vsr.jobs.geometry import Target, target
+from vsr.jobs.interlaced import decide_deinterlacing
 from vsr.jobs.journal import Record
+from vsr.jobs.losses import losses
+from vsr.jobs.output import keyframe_interval, output_spec
 from vsr.jobs.preflight import refuse_impossible
 from vsr.jobs.records import chosen_before, recorded_facts, recorded_track
 from vsr.jobs.times import span as time_span
@@ -47,11 +53,15 @@ def plan(source: Path, destination: Path | Destination | None, resolved: Resolve
     """
     settings = resolved.settings
     _refuse_unknowable(settings)
-    info = probe(source, rate=_rate(settings.run.rate), max_pixels=settings.run.max_pixels)
+    found = probe(source, rate=_rate(settings.run.rate), max_pixels=settings.run.max_pixels)
+    decided = decide_deinterlacing(found, settings.run)
+    info = decided.info
+    check_hwaccel(settings.run.hwaccel, info)
     span = time_span(info, settings.run.start, settings.run.end)
-    choice, size = _model(info, settings)
+    turn = _turn(info, settings)
+    choice, size = _model(info, settings, turn)
     sampling = diffusion.sampling(info, resolved, choice.card)
-    chunks = _chunks(info, span, choice.card, settings, sampling)
+    chunks = _chunks(info, span, choice.card, settings, sampling, decided.merging)
     count = sum(chunk.frames for chunk in chunks)
     diffusion.refuse_long_window(resolved, choice.card, count)
     trace = diffusion.trace(resolved, choice.card, first=chunking.first_place(info, span), count=count)
@@ -59,14 +69,11 @@ def plan(source: Path, destination: Path | Destination | None, resolved: Resolve
     diffusion.refuse_taken(trace, info, where, overwrite=settings.run.overwrite)
     color = resolve(info.video.color, pixel_format(info.video.pixel_format), info.video.width, info.video.height)
     earlier = None if settings.run.restart else begun(where)
-    output = _output(info, settings, where, color, size, earlier)
-    streams = containers.plan_streams(info, where.container) if where.kind == "video" else ()
+    output, notes = output_spec(info, settings, where, color=color, size=size, turn=turn, earlier=earlier)
+    streams = _streams(info, settings, where)
+    lost = _losses(info, settings, where, output, streams)
     compute = _compute(info, settings, choice, sampling, earlier)
-    lost = codecs.format_losses(info.video.pixel_format, output.pixel_format)
-    losses = (*lost, *_losses(info, streams, where))
-    if settings.run.strict:
-        _refuse_losses(info, losses)
-    warnings = (*info.warnings, *info.damage, *losses, *_remarks(info, settings, where))
+    warnings = (*info.warnings, *info.damage, *decided.warnings, *lost, *_remarks(settings, where))
     job = Job(
         source=info,
         color=color,
@@ -85,17 +92,20 @@ def plan(source: Path, destination: Path | Destination | None, resolved: Resolve
         chunks=chunks,
         sampling=sampling,
         trace=trace,
+        deinterlace=decided.merging,
+        field_order=decided.order,
+        turn=turn or UPRIGHT,
         warnings=warnings,
     )
     job = dataclasses.replace(job, warnings=(*warnings, *refuse_impossible(job)))
-    _announce(job, report)
+    _announce(job, (*decided.notes, *notes), report)
     return _identified(job, earlier, report)
 
 
-def _announce(job: Job, report: Report) -> None:
+def _announce(job: Job, notes: Sequence[str], report: Report) -> None:
     source, destination = str(job.source.path), str(job.destination.path)
     report(Planned(source=source, destination=destination, frames=_frames(job), description=_line(job)))
-    for remark in chunking.remarks(job.source, job.chunks):
+    for remark in (*notes, *chunking.remarks(job.source, job.chunks)):
         report(Noted(message=remark))
     for warning in job.warnings:
         report(Warned(message=warning))
@@ -115,8 +125,6 @@ def _identified(job: Job, earlier: Record | None, report: Report) -> Job:
 def _refuse_unknowable(settings: Settings) -> None:
     if settings.run.address is not None and settings.run.cluster is None:
         raise UsageError("--address says where a cluster is, and none is asked for", hint="Add --cluster ray.")
-    if settings.run.deinterlace != "off" and settings.run.decoder == "ffmpeg":
-        raise UsageError("--deinterlace is done with --decoder pyav alone", hint="Leave out --decoder ffmpeg.")
     if settings.run.strict and settings.run.decoder == "ffmpeg":
         raise UsageError(
             "--strict needs to know which frames were concealed, and the ffmpeg program does not tell",
@@ -136,16 +144,34 @@ def _rate(text: str | None) -> Fraction | None:
     return rate
 
 
-def _model(info: MediaInfo, settings: Settings) -> tuple[registry.Choice, Target]:
+def _turn(info: MediaInfo, settings: Settings) -> Turn | None:
+    """Give the turn that is baked into the result; None where the display matrix is kept as it is.
+
+    Raises:
+        UnsupportedInput: it is asked for, and no multiple of 90 degrees.
+    """
+    if not settings.encode.autorotate:
+        return None
+    turn = turn_of(info.video.display_matrix)
+    if turn is None:
+        raise UnsupportedInput(
+            f"{info.path} is turned by {info.video.rotation} degrees, which no order of its pixels can show",
+            hint="Leave out --autorotate: the turn is kept as metadata.",
+        )
+    return turn
+
+
+def _model(info: MediaInfo, settings: Settings, turn: Turn | None) -> tuple[registry.Choice, Target]:
     """Choose model, its scale and the output size; the size may ask for a ratio between the model's scales."""
     engine = settings.engine
     if engine.scale is not None and (engine.width is not None or engine.height is not None):
         raise UsageError("--scale and --width/--height exclude each other")
     exact = engine.width is not None or engine.height is not None
+    sized = partial(target, info.video, turn=turn or UPRIGHT, has_square_pixels=settings.encode.square_pixels)
     if not exact and engine.scale is None:
         choice = registry.choose(engine.model, None, settings.temporal.frames)
-        return choice, target(info.video, scale=float(choice.scale), width=None, height=None)
-    size = target(info.video, scale=engine.scale or DEFAULT_SCALE, width=engine.width, height=engine.height)
+        return choice, sized(scale=float(choice.scale), width=None, height=None)
+    size = sized(scale=engine.scale or DEFAULT_SCALE, width=engine.width, height=engine.height)
     asked = float(size.wanted)
     if exact:
         asked = float(registry.model_scale_for(engine.model, asked))
@@ -173,106 +199,14 @@ def _destination(
     )
 
 
-def _output(
-    info: MediaInfo,
-    settings: Settings,
-    where: Destination,
-    color: ColorSpec,
-    size: Target,
-    earlier: Record | None,
-) -> OutputSpec:
-    encode = settings.encode
-    video = info.video
-    if where.kind != "video":
-        codec = encoder = where.container
-        options: tuple[tuple[str, str], ...] = ()
-        name = containers.image_pixel_format(video.pixel_format, where.container, encode.image_depth)
-        width, height = size.width, size.height
-    else:
-        codec = encode.codec or containers.default_codec(where.container)
-        containers.check_codec(codec, where.container)
-        encoder = codecs.encoder_for(codec)
-        name = codecs.output_pixel_format(video.pixel_format, codec, encode.pix_fmt)
-        width, height = codecs.encodable_size(size.width, size.height, name, codec)
-    _refuse_large(where.path, width, height, settings.run.max_pixels)
-    target_color = output_color(color, pixel_format(name))
-    threads = encode.encoder_threads or chosen_before(earlier).threads or device.cores()
-    rate = _rate_hint(info)
-    interval = _keyframe_interval(rate)
-    if where.kind == "video":
-        options = codecs.encoder_options(
-            codec,
-            crf=encode.crf,
-            preset=encode.encoder_preset,
-            threads=threads,
-            keyframe_interval=interval,
-            color=target_color,
-            pixel_format=name,
-        )
-    return OutputSpec(
-        codec=codec,
-        encoder=encoder,
-        options=tuple(options),
-        width=width,
-        height=height,
-        pixel_format=name,
-        color=target_color,
-        tags=target_color,
-        time_base=video.time_base,
-        rate=rate,
-        sar=size.sar,
-        rotation=video.rotation,
-        threads=threads,
-        keyframe_interval=interval,
-    )
-
-
-def _refuse_large(path: Path, width: int, height: int, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        raise InputLimits(
-            f"{path} would be {width}x{height}, which is more than the limit of {max_pixels} pixels",
-            hint=f"Choose a smaller --scale, or raise the limit: --max-pixels {width * height}.",
-        )
-
-
-def _rate_hint(info: MediaInfo) -> Fraction | None:
-    """Give the mean rate for the encoder's rate control, from the packets: headers of Matroska say 1000 at times."""
-    pts = info.packets.pts
-    if len(pts) < 2 or pts[-1] <= pts[0]:
-        return info.video.rate
-    mean = Fraction(len(pts) - 1) / ((pts[-1] - pts[0]) * info.video.time_base)
-    claimed = info.video.rate
-    if claimed is not None and abs(mean - claimed) <= claimed / 100:
-        return claimed
-    return max(mean.limit_denominator(1001), Fraction(1, 100))
-
-
-def _keyframe_interval(rate: Fraction | None) -> int:
-    """Ten seconds, as players expect for seeking; 250 frames where the rate is unknown or absurd."""
-    return min(600, max(25, round(10 * rate))) if rate is not None and rate <= 240 else 250
-
-
-def _losses(info: MediaInfo, streams: Sequence[StreamPlan], where: Destination) -> list[str]:
-    if where.kind != "video":
-        kinds = sorted({s.kind for s in info.streams if not s.is_cover})
-        said = [f"images hold no {', '.join(kinds)}: left out"] if kinds else []
-        if info.video.rotation:
-            said.append(f"images hold no rotation: they are written unturned ({info.video.rotation} degrees)")
-        if info.video.sar != 1:
-            said.append(f"images hold no sample aspect ratio ({info.video.sar}): they are written with square pixels")
-        return said
-    return [f"stream {s.index} is left out: {s.reason}" for s in streams if s.action == "drop"]
-
-
-def _remarks(info: MediaInfo, settings: Settings, where: Destination) -> list[str]:
-    """Say what of the user's wish has no effect, what he might wish, and what stays where it was."""
-    said = []
-    if info.video.is_interlaced and settings.run.deinterlace == "off":
-        said.append("interlaced: both fields of a frame are taken as one picture; --deinterlace frame merges them")
+def _remarks(settings: Settings, where: Destination) -> list[str]:
+    """Say what of the user's wish has no effect, and what stays where it was."""
+    said: list[str] = []
     if where.kind == "video":
         return said
     encode = settings.encode
-    given = [name for name in ("codec", "crf", "encoder_preset", "pix_fmt") if getattr(encode, name) is not None]
+    names = ("codec", "crf", "encoder", "encoder_preset", "keyint", "codec_options", "pix_fmt")
+    given = [name for name in names if getattr(encode, name) is not None]
     said += [f"{', '.join(given)}: no effect on images"] if given else []
     there = sum(1 for _ in where.path.iterdir()) if where.kind == "sequence" and where.path.is_dir() else 0
     if there and not where.is_shared:
@@ -280,16 +214,43 @@ def _remarks(info: MediaInfo, settings: Settings, where: Destination) -> list[st
     return said
 
 
-def _refuse_losses(info: MediaInfo, losses: Sequence[str]) -> None:
-    """Raise for what --strict does not let pass, before any work."""
+def _streams(info: MediaInfo, settings: Settings, where: Destination) -> tuple[StreamPlan, ...]:
+    """Decide what becomes of the streams beside the video; images hold none.
+
+    Raises:
+        OutputError, SettingsError: see `io/carriage.py`.
+    """
+    if where.kind != "video":
+        return ()
+    return containers.plan_streams(info, where.container, audio=settings.run.audio, selection=settings.run.map)
+
+
+def _losses(
+    info: MediaInfo, settings: Settings, where: Destination, output: OutputSpec, streams: Sequence[StreamPlan]
+) -> tuple[str, ...]:
+    """Name what of the source the result will not hold; with --strict that is refused, before any work."""
+    lost = losses(
+        info,
+        output.pixel_format,
+        output.codec,
+        streams,
+        where,
+        is_turned=settings.encode.autorotate,
+        has_square_pixels=settings.encode.square_pixels,
+        encoder=output.encoder,
+        decoder=settings.run.decoder,
+    )
+    if not settings.run.strict:
+        return lost
     if info.damage:
         raise DecodeError(
             f"{info.path}: {'; '.join(info.damage)}", hint="Leave out --strict to go on with what is there."
         )
-    if losses:
+    if lost:
         raise OutputError(
-            "; ".join(losses), hint="Choose an output that keeps it (.mkv does most), or leave out --strict."
+            "; ".join(lost), hint="Choose an output that keeps it (.mkv does most), or leave out --strict."
         )
+    return lost
 
 
 def _compute(
@@ -322,11 +283,16 @@ def _compute(
 
 
 def _chunks(
-    info: MediaInfo, span: Span, card: ModelCard, settings: Settings, sampling: Sampling | None
+    info: MediaInfo,
+    span: Span,
+    card: ModelCard,
+    settings: Settings,
+    sampling: Sampling | None,
+    merging: deinterlace.Merging,
 ) -> tuple[Chunk, ...]:
     seeks = settings.run.decoder == "pyav"
     length = settings.run.chunk_frames or chunking.default_length(
-        info, keyframe_interval=_keyframe_interval(_rate_hint(info)), sampling=sampling, seeks=seeks
+        info, keyframe_interval=keyframe_interval(info, settings.encode.keyint), sampling=sampling, seeks=seeks
     )
     return chunking.chunks(
         info,
@@ -336,7 +302,7 @@ def _chunks(
         shots=settings.temporal.shots,
         length=length,
         seeks=seeks,
-        memory=0 if settings.run.deinterlace == "off" else deinterlace.MEMORY,
+        memory=deinterlace.memory(merging),
     )
 
 

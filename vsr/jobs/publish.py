@@ -5,20 +5,32 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from vsr.core.errors import JobError, MuxError
-from vsr.core.job import ChunkResult
+from vsr.core.job import ChunkResult, Job
 from vsr.io import atomic, mux
+from vsr.jobs.proof import in_words, prove
 from vsr.jobs.work import Work
 
 
-def publish(work: Work) -> tuple[int, Sequence[str]]:
-    """Join the chunks of `work`, all of them done, check, rename. Gives the frames of the result and what to say.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A result that bears its name. verified: how it was held against its source; "" where that was not asked for."""
+
+    frames: int
+    warnings: tuple[str, ...] = ()
+    verified: str = ""
+
+
+def publish(work: Work) -> Published:
+    """Join the chunks of `work`, all of them done, check, verify where that is asked for, rename.
 
     The segments stay as they are: a run that is killed here joins them again.
 
     Raises:
+        VerifyError: the result does not hold.
         JobError: not as many frames as went in. MuxError, OutputError: see `io/mux`, `io/atomic`.
         ChangedSinceStart: the source is no longer what was upscaled. The destination is untouched then.
     """
@@ -30,10 +42,11 @@ def publish(work: Work) -> tuple[int, Sequence[str]]:
         (picture,) = sorted(results[0].path.iterdir())
         with atomic.staged(where.path, overwrite=overwrite, parts=work.parts) as target:
             _place(picture, target)
+            verified = _verified(job, target)
             work.record_joined(target)
-        return 1, ()
+        return Published(frames=1, verified=verified)
     if where.kind == "sequence":
-        return _publish_sequence(work, results), ()
+        return _publish_sequence(work, results)
     with atomic.staged(where.path, overwrite=overwrite, parts=work.parts) as target:
         joined = mux.join(
             [result.path for result in results],
@@ -51,11 +64,16 @@ def publish(work: Work) -> tuple[int, Sequence[str]]:
         _check_count(work, joined.frames)
         if joined.warnings and job.settings.run.strict:
             raise MuxError("; ".join(joined.warnings), hint="Choose another container, or leave out --strict.")
+        verified = _verified(job, target)
         work.record_joined(target)
-    return joined.frames, joined.warnings
+    return Published(frames=joined.frames, warnings=tuple(joined.warnings), verified=verified)
 
 
-def _publish_sequence(work: Work, results: Sequence[ChunkResult]) -> int:
+def _verified(job: Job, target: Path) -> str:
+    return in_words(prove(job, target)) if job.settings.run.verify else ""
+
+
+def _publish_sequence(work: Work, results: Sequence[ChunkResult]) -> Published:
     where = work.job.destination
     overwrite = work.job.settings.run.overwrite
     with atomic.staged_folder(where.path, overwrite=overwrite, is_shared=where.is_shared, parts=work.parts) as target:
@@ -64,9 +82,10 @@ def _publish_sequence(work: Work, results: Sequence[ChunkResult]) -> int:
                 _place(picture, target / picture.name)
         frames = sum(1 for _ in target.iterdir())
         _check_count(work, frames)
+        verified = _verified(work.job, target)
         if not where.is_shared:
             work.record_joined(target)
-    return frames
+    return Published(frames=frames, verified=verified)
 
 
 def _place(picture: Path, target: Path) -> None:

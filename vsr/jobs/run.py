@@ -26,7 +26,7 @@ from vsr.jobs.executors.base import Executor, Failed, Finished, Task, Working
 from vsr.jobs.executors.opening import executor_for
 from vsr.jobs.plan import plan
 from vsr.jobs.preflight import in_words, refuse_endless
-from vsr.jobs.publish import publish
+from vsr.jobs.publish import Published, publish
 from vsr.jobs.rehearsal import forecast_seconds, rehearse
 from vsr.jobs.remote import staged_remote
 from vsr.jobs.watch import Watch
@@ -293,13 +293,13 @@ class _Shift:
 
     def _finish(self, opened: _Open) -> Summary:
         work, job = opened.work, opened.work.job
-        frames, said = (work.done_frames, ()) if is_published(job.destination) else publish(work)
+        made = Published(frames=work.done_frames) if is_published(job.destination) else publish(work)
         results = [work.results[chunk.index] for chunk in job.chunks]
         known = (*job.warnings, *work.warnings, *opened.warnings)
-        late = (*(warning for result in results for warning in result.warnings), *said)
+        late = (*(warning for result in results for warning in result.warnings), *made.warnings)
         for warning in (new := [text for text in dict.fromkeys(late) if text not in known]):
             self.report(Warned(message=warning))
-        summary = _summary(opened, (*known, *new), frames)
+        summary = _summary(opened, (*known, *new), made)
         work.discard()
         return summary
 
@@ -338,7 +338,7 @@ def _ours(error: VsrError | OSError, job: Job) -> VsrError:
     return error if isinstance(error, VsrError) else translate(error, job.destination.path)
 
 
-def _summary(opened: _Open, warnings: tuple[str, ...], frames: int) -> Summary:
+def _summary(opened: _Open, warnings: tuple[str, ...], published: Published) -> Summary:
     work = opened.work
     job, results = work.job, work.results.values()
     stages = merge_loads(load for result in results for load in result.stages)
@@ -348,7 +348,7 @@ def _summary(opened: _Open, warnings: tuple[str, ...], frames: int) -> Summary:
         source=str(job.source.path),
         destination=str(path),
         frames_in=work.done_frames,
-        frames_out=frames,
+        frames_out=published.frames,
         wall_s=time.perf_counter() - opened.began,
         cpu_s=_cpu_seconds() - opened.cpu + opened.elsewhere_s,
         cores=cores(),
@@ -360,6 +360,7 @@ def _summary(opened: _Open, warnings: tuple[str, ...], frames: int) -> Summary:
         size_bytes=_size(path),
         warnings=warnings,
         resumed_frames=work.resumed_frames,
+        verified=published.verified,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import shutil
@@ -9,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -17,7 +18,7 @@ from pathlib import Path
 from vsr.color.convert import to_frame
 from vsr.core.errors import ChunkFailed, DecodeError, OutputError
 from vsr.core.events import StageLoad
-from vsr.core.frame import Frame, Picture, pixel_format
+from vsr.core.frame import NO_SIDE_DATA, Frame, Picture, SideData, pixel_format
 from vsr.core.job import Chunk, ChunkResult, Job
 from vsr.core.media import MediaInfo, Span
 from vsr.engines import registry
@@ -30,6 +31,7 @@ from vsr.io.base import DecodeTally, Sink, Source, Written
 from vsr.io.decode import open_source
 from vsr.io.encode import PyavSink
 from vsr.io.images import ImageSink
+from vsr.io.sequences import kept_names
 from vsr.pipeline import cuda
 from vsr.pipeline.infer import Restorer
 from vsr.pipeline.lanes import Feed, Lanes
@@ -81,7 +83,7 @@ def run_chunk(job: Job, chunk: Chunk, path: Path, engine: Engine, tick: Tick = l
 
     def encode(group: list[Frame]) -> None:
         for frame in group:
-            sink.write(frame)
+            sink.write(source.with_side_data(frame))
             encoded.append(frame.pts)
 
     try:
@@ -123,11 +125,15 @@ def run_chunk(job: Job, chunk: Chunk, path: Path, engine: Engine, tick: Tick = l
 
 @dataclass(slots=True, kw_only=True)
 class _Counted:
-    """A Source that counts the frames it gives for the chunk itself: the frames that must come out."""
+    """A Source that counts the frames it gives for the chunk itself: the frames that must come out.
+
+    What they carry beside the picture waits here, by pts, while the picture goes through the network.
+    """
 
     source: Source
     span: Span
     frames_in: int = 0
+    _waiting: dict[int, SideData] = field(default_factory=dict)
 
     @property
     def info(self) -> MediaInfo:
@@ -135,8 +141,16 @@ class _Counted:
 
     def frames(self, span: Span, *, seek: int | None = None, tally: DecodeTally | None = None) -> Iterator[Frame]:
         for frame in self.source.frames(span, seek=seek, tally=tally):
-            self.frames_in += frame.pts in self.span
+            if frame.pts in self.span:
+                self.frames_in += 1
+                if frame.side_data != NO_SIDE_DATA:
+                    self._waiting[frame.pts] = frame.side_data
             yield frame
+
+    def with_side_data(self, frame: Frame) -> Frame:
+        """Give a restored frame with what the decoded one of its time carried."""
+        carried = self._waiting.pop(frame.pts, None)
+        return frame if carried is None else dataclasses.replace(frame, side_data=carried)
 
 
 def chunk_windows(job: Job, chunk: Chunk, source: Source, tally: DecodeTally) -> Iterator[Window[Picture]]:
@@ -168,6 +182,7 @@ def to_output(job: Job, picture: Picture) -> Frame:
             source_format=pixel_format(job.source.video.pixel_format),
             source_color=job.color,
             source_size=(job.source.video.height, job.source.video.width),
+            turn=job.turn,
         )
 
 
@@ -213,8 +228,8 @@ def open_restorer(job: Job, engine: Engine) -> Restorer:
     )
     return Restorer(
         engine=_traced(job, engine),
-        height=job.output.height,
-        width=job.output.width,
+        height=job.output.width if job.turn.swaps else job.output.height,
+        width=job.output.height if job.turn.swaps else job.output.width,
         seed=job.seed,
         tile=job.compute.tile,
         track=job.track,
@@ -235,7 +250,8 @@ def _open_sink(job: Job, path: Path) -> Sink:
     if job.destination.kind == "video":
         return PyavSink(path, job.output)
     pattern = job.destination.pattern or f"%06d{job.destination.path.suffix}"
-    return ImageSink(path, job.output, pattern=pattern)
+    is_kept = pattern.startswith("*") and not job.destination.is_shared
+    return ImageSink(path, job.output, pattern=pattern, names=kept_names(job.source) if is_kept else ())
 
 
 def _empty(job: Job, path: Path) -> Written:
@@ -264,7 +280,9 @@ def decoder_of(job: Job, *, threads: int | None = None) -> Source:
         decoder=run.decoder,
         threads=threads or left,
         max_pixels=run.max_pixels,
-        deinterlace=run.deinterlace != "off",
+        deinterlace=job.deinterlace,
+        order=job.field_order,
+        hwaccel=run.hwaccel,
     )
 
 
@@ -295,6 +313,8 @@ def _account(
         )
     if tally.retimed:
         said.append(f"{tally.retimed} frames had the time of the one before or an earlier one: moved one tick after it")
+    if tally.fell_back:
+        said.append(f"{job.source.path.name} was decoded in software: {tally.fell_back}")
     missing = chunk.frames - len(encoded)
     if missing > 0:
         said.append(f"{missing} of {chunk.frames} frames that the file announces could not be decoded")

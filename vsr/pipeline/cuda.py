@@ -158,6 +158,7 @@ class DeviceLane:
             source_format=self._source,
             source_color=self._job.color,
             source_size=(self._job.source.video.height, self._job.source.video.width),
+            turn=self._job.turn,
         )
 
     def _bring(self, tensor: Tensor) -> Tensor:

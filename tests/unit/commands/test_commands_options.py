@@ -17,8 +17,11 @@ UPSCALE_FLAGS = (
     "-m --model -s --scale --height --width --device --precision --batch --tile --workers "
     "--frames --stride --edge --shots --no-shots "
     "--steps --detail --consistency --noise --color-fix "
-    "--codec --crf --encoder-preset --pix-fmt --container --image-depth --faststart --no-faststart --encoder-threads "
-    "--decoder --deinterlace --start --end --rate --seed --trace --trace-frames "
+    "--codec --crf --encoder-preset --encoder --keyint --max-bitrate --codec-options --pix-fmt --container "
+    "--square-pixels --no-square-pixels --autorotate --no-autorotate "
+    "--image-depth --faststart --no-faststart --encoder-threads "
+    "--decoder --hwaccel --deinterlace --audio --no-audio --map --verify --no-verify --start --end --rate --seed "
+    "--trace --trace-frames "
     "--chunk-frames --cluster --address --max-pixels "
     "--overwrite --no-overwrite --restart --no-restart --force --no-force --strict --no-strict"
 )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.media import make_clip
+from tests.scanlines import HEIGHT, TOP, WIDTH, woven, write
 from vsr.core.errors import UsageError
 from vsr.core.job import Job
 from vsr.core.presets import resolve
@@ -17,18 +19,40 @@ def planned(clip: Path, **settings: object) -> Job:
     return plan(clip, clip.with_name("out.mkv"), resolve({"model": "nearest", **settings}))
 
 
+def moving(time: float) -> np.ndarray:
+    return 128 + 90 * np.sin((np.arange(WIDTH) + np.zeros((HEIGHT, 1)) - 2 * time) / 5)
+
+
 def test_interlaced_video_is_said_to_be_and_how_it_is_mended(tmp_path):
-    clip = make_clip(tmp_path / "a.mp4", height=64, options={"x264-params": "tff=1"}, b_frames=0)
-    (said,) = [warning for warning in planned(clip).warnings if "interlaced" in warning]
+    clip = write(tmp_path / "a.mp4", woven(moving, 8, first=TOP), flag="tff")
+    (said,) = [warning for warning in planned(clip, deinterlace="off").warnings if "interlaced" in warning]
     assert "both fields of a frame are taken as one picture" in said
     assert "--deinterlace frame" in said
-    assert [warning for warning in planned(clip, deinterlace="frame").warnings if "interlaced" in warning] == []
+    for how, made in (("auto", "frame"), ("frame", "frame"), ("field", "field")):
+        job = planned(clip, deinterlace=how)
+        assert [warning for warning in job.warnings if "interlaced" in warning] == []
+        assert (job.deinterlace, job.field_order) == (made, "tff")
+
+
+def test_a_picture_of_each_field_is_planned_as_twice_the_frames(tmp_path):
+    clip = write(tmp_path / "a.mp4", woven(moving, 8, first=TOP), flag="tff")
+    frames, fields = planned(clip), planned(clip, deinterlace="field")
+    assert sum(chunk.frames for chunk in fields.chunks) == 2 * sum(chunk.frames for chunk in frames.chunks) == 16
+    assert (fields.output.time_base, fields.output.rate) == (frames.output.time_base / 2, 50)
+    assert fields.fingerprint != frames.fingerprint
+
+
+def test_interlaced_frames_without_flags_are_no_work_for_the_ffmpeg_program(tmp_path):
+    clip = write(tmp_path / "a.mp4", woven(moving, 8, first=TOP))
+    with pytest.raises(UsageError, match=r"interlaced .* --decoder pyav"):
+        planned(clip, decoder="ffmpeg")
+    assert planned(clip, decoder="ffmpeg", deinterlace="off").deinterlace == "off"
 
 
 def test_chunks_of_deinterlaced_frames_see_the_frame_before(tmp_path):
     clip = make_clip(tmp_path / "a.mp4", height=64, options={"x264-params": "tff=1"}, frames=20)
-    plain, merged = (planned(clip, chunk_frames=10, deinterlace=how).chunks[1] for how in ("off", "frame"))
-    assert (plain.lead, merged.lead) == (0, 1)
+    chunks = [planned(clip, chunk_frames=10, deinterlace=how).chunks[1] for how in ("off", "frame", "field")]
+    assert [chunk.lead for chunk in chunks] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("given", [{"deinterlace": "frame"}, {"strict": True}], ids=str)

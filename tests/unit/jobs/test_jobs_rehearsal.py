@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.media import make_clip, make_images
+from tests.media import BT709, make_clip, make_images
 from vsr.core.errors import DiskFull, EncodeError, MuxError
 from vsr.core.job import Job
 from vsr.core.presets import resolve
@@ -161,13 +161,19 @@ def test_a_packet_that_the_container_refuses_is_known_at_once(
 
 
 def test_times_that_the_container_does_not_hold_are_known_at_once(tmp_path: Path, work: Path) -> None:
-    """AVI counts frames from zero; sound that begins before zero would move the picture off its grid."""
-    source = make_clip(tmp_path / "in.mp4", frames=60, audio=1, subtitles=["mov_text"])
-    job = planned(source, tmp_path / "out.avi")
-    with pytest.raises(MuxError, match=r"out\.avi shows frame 0 at 0\.000000 s instead of") as caught:
-        rehearse(job, work)
+    """AVI counts frames, at the rate that it is told."""
+    job = planned(make_clip(tmp_path / "in.mp4", frames=60), tmp_path / "out.avi")
+    wrong = dataclasses.replace(job.output, rate=Fraction(12))
+    with pytest.raises(MuxError, match=r"out\.avi shows frame \d+ at \d\.\d+ s instead of") as caught:
+        rehearse(dataclasses.replace(job, output=wrong), work)
     assert ".mkv" in str(caught.value.hint)
     assert list(work.iterdir()) == []
+
+
+def test_sound_before_the_first_frame_is_known_to_be_lost_where_nothing_can_move(tmp_path: Path, work: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", frames=60, audio=1)
+    said = " ".join(rehearse(planned(source, tmp_path / "out.avi"), work))
+    assert "stream 1: 1 packets before the first frame are left out" in said
 
 
 def test_a_stream_that_the_container_refuses_is_known_at_once(clip: Path, tmp_path: Path, work: Path) -> None:
@@ -195,11 +201,11 @@ def test_a_full_disk_is_a_full_disk(clip: Path, tmp_path: Path, work: Path, monk
 
 
 def test_a_loss_is_told_before_the_start_and_strict_refuses_it_there(clip: Path, tmp_path: Path, work: Path) -> None:
-    source = make_clip(tmp_path / "in.mp4", frames=60, metadata={"title": "a title"})
-    (said,) = rehearse(planned(source, tmp_path / "out.ts"), work)
-    assert "title" in said
-    with pytest.raises(MuxError, match="title") as caught:
-        rehearse(planned(source, tmp_path / "out.ts", strict=True), work)
+    source = make_clip(tmp_path / "in.mp4", frames=60, tags=BT709)
+    (said,) = rehearse(planned(source, tmp_path / "out.avi"), work)
+    assert "does not keep the colour" in said
+    with pytest.raises(MuxError, match="does not keep the colour") as caught:
+        rehearse(planned(source, tmp_path / "out.avi", strict=True), work)
     assert "--strict" in str(caught.value.hint)
 
 

@@ -16,7 +16,7 @@ from vsr.core.errors import UsageError, VsrError
 from vsr.core.job import Destination
 from vsr.io import remote
 from vsr.io.containers import CONTAINERS, container_of, suffix_of
-from vsr.io.sequences import SUFFIXES
+from vsr.io.sequences import SUFFIXES, is_animation
 from vsr.jobs.destination import IMAGE_CONTAINERS, LONGEST_NAME, image_container
 from vsr.jobs.folder.listing import Found
 
@@ -65,6 +65,16 @@ class Entry:
         return Destination(path=self.destination, kind="image", container=kind)
 
 
+def _is_moving(found: Found) -> bool:
+    """Whether a source by an image's name is a video: an animated WebP. Of one that is away nobody can tell yet."""
+    if found.is_away or found.path.suffix.lower() != ".webp":
+        return False
+    try:
+        return is_animation(found.path)
+    except OSError:
+        return False  # whoever reads it will say why it cannot be read
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Naming:
     """A template with what it is filled with. scale: None where it differs from file to file. container: asked for."""
@@ -96,7 +106,7 @@ class Naming:
         suffix = found.path.suffix
         stem = found.path.name.removesuffix(suffix)
         values = {
-            "suffix": self._suffix(suffix.lower()),
+            "suffix": self._suffix(".gif" if _is_moving(found) else suffix.lower()),
             "ext": suffix.removeprefix("."),
             "model": self.model.replace("/", "-"),
             "scale": f"{self.scale:g}" if self.scale is not None else "",
@@ -127,7 +137,7 @@ class Naming:
         return source if kept else {".3gp": ".mp4", ".3g2": ".mp4", ".mj2": ".mp4", ".f4v": ".mp4"}.get(source, ".mkv")
 
     def _check_kind(self, found: Found, made: PurePosixPath) -> None:
-        is_image = found.path.suffix.lower() in SUFFIXES
+        is_image = found.path.suffix.lower() in SUFFIXES and not _is_moving(found)
         if image_container(Path(made.name)) is not None:
             if is_image:
                 return

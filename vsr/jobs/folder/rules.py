@@ -144,16 +144,11 @@ def judge(traits: Traits, rules: Sequence[Rule], resolved: Resolved) -> Verdict:
 
 
 def usual(traits: Traits, resolved: Resolved) -> Resolved:
-    """Give the settings with what holds unless the user says it shall not: fields merged, HDR kept deep."""
-    return kept_deep(traits, merged_fields(traits, resolved))
+    """Give the settings with what holds unless the user says it shall not.
 
-
-def merged_fields(traits: Traits, resolved: Resolved) -> Resolved:
-    """Give the settings that merge the fields of an interlaced video; what the user chose stays."""
-    is_chosen = resolved.origins["deinterlace"] != "default" or resolved.settings.run.decoder != "pyav"
-    if traits.kind != "video" or not traits.is_interlaced or is_chosen:
-        return resolved
-    return _with(resolved, {"deinterlace": "frame"}, "interlaced")
+    HDR is kept deep. That interlaced videos have their fields merged needs no rule: it is the default of every run.
+    """
+    return kept_deep(traits, resolved)
 
 
 def kept_deep(traits: Traits, resolved: Resolved) -> Resolved:

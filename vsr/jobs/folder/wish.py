@@ -21,7 +21,7 @@ def where(given: str | Path) -> Where:
 class Wish:
     """Sources, destination, names, rules. retry: times that what failed is tried again, after the rest.
 
-    is_usual: the rules that everybody wants hold: the fields of interlaced videos are merged, HDR keeps 10 bits.
+    is_usual: the rules that everybody wants hold: HDR keeps 10 bits.
     """
 
     source: Where

@@ -300,21 +300,22 @@ def test_hdr_becomes_hevc_of_ten_bits(folder: Folder) -> None:
     assert (video.codec, video.pixel_format, video.color.transfer) == ("hevc", "yuv420p10le", "smpte2084")
 
 
-@pytest.mark.parametrize(("is_usual", "wanted"), [(True, "frame"), (False, "off")])
+@pytest.mark.parametrize(("flags", "wanted"), [({}, "frame"), ({"deinterlace": "off"}, "off")])
 def test_fields_are_merged_unless_told_otherwise(
-    is_usual: bool, wanted: str, folder: Folder, monkeypatch: pytest.MonkeyPatch
+    flags: dict[str, object], wanted: str, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planned: list[str] = []
     real = folder_run.plan
 
     def spy(source: Path, destination: Destination, resolved: Resolved, *, report: Report) -> Job:
-        planned.append(resolved.settings.run.deinterlace)
-        return real(source, destination, resolved, report=report)
+        job = real(source, destination, resolved, report=report)
+        planned.append(job.deinterlace)
+        return job
 
     monkeypatch.setattr(folder_run, "plan", spy)
     make_clip(folder.src / "a.mp4", frames=3, width=64, height=64, options={"x264-params": "tff=1"})
     make_clip(folder.src / "b.mp4", frames=3, width=64, height=64)
-    assert folder.run(is_usual=is_usual).done == 2
+    assert folder.run(settings={**X2, **flags}).done == 2
     assert planned == [wanted, "off"]
 
 
