@@ -89,9 +89,9 @@ def row(forks: Forks, path: Path, out: Path, words: Sequence[str], *, scale: Fra
     given = look(result, seen.grid)
     bias = 0.5 if seen.family == given.family else 1.5  # of a palette's colours half the chroma samples go
     found = compared(seen, given, (path, result), Asked(scale=scale, mean=3.0, bias=bias))
-    broken = {name: how for name, how in found.items() if how and not _is_told(name, warnings)}
     if result.suffix == ".ts":
-        broken.pop("last duration", None)  # MPEG-TS has none: what a reader says is a guess
+        found.pop("last duration", None)  # MPEG-TS has none: what a reader says is a guess
+    broken = {name: how for name, how in found.items() if how and not _is_told(name, warnings)}
     lost = [name for name, how in found.items() if how and name not in broken]
     judged = "; ".join(f"**{name}**: {how}" for name, how in broken.items()) or f"{len(found) - len(lost)} hold"
     if lost:

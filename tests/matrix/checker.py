@@ -113,7 +113,7 @@ def _pictures(pair: _Pair) -> Iterator[tuple[str, str]]:
         off = [abs(x - pair.cut + shift - y) for x, y in zip(mine, theirs, strict=True)]
         worst = max(off)
         yield "times", "" if worst <= half else f"frame {off.index(worst)} is {_seconds(worst)} off"
-    if a.last_durations and asked.stop is None:
+    if a.last_durations and asked.stop is None and not a.trouble:
         yield "last duration", _compare_ends(pair)
     yield "picture", _compare_pictures(pair)
     if any(frame.captions for frame in kept):

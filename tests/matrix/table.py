@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -126,12 +127,10 @@ def page(log: Path, before: str) -> str:
         row = [found[property_, column].text() if (property_, column) in found else "–" for column in COLUMNS]
         if any(text != "–" for text in row):
             lines.append(f"| {LABELS[property_]} | " + " | ".join(row) + " |")
-    notes = [
-        f"- {name}, {to}: open in {', '.join(cell.open)}"
-        for (name, to), cell in sorted(found.items(), key=lambda item: (PROPERTIES.index(item[0][0]), item[0][1]))
-        if cell.open
-    ]
-    opened = "\n".join(["", "Open:", "", *notes, ""]) if notes else ""
+    entries = map(json.loads, log.read_text(encoding="utf-8").splitlines())
+    notes = [f"- {e['case']} ({e['to']}): {'; '.join(e['faults'])}" for e in entries if e["faults"]]
+    notes = sorted(re.sub(r"(?<![\w.-])/[^\s:;,']*/", "", note) for note in notes)
+    opened = "\n".join(["## Open", "", *notes, "", ""]) if notes else ""
     kept = BY_HAND
     if BEGIN in before and END in before:
         kept = before[before.index(BEGIN) : before.index(END) + len(END)] + "\n"

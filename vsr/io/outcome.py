@@ -77,6 +77,11 @@ def check(target: Path, plan: Layout, times: Sequence[Fraction], routes: Mapping
     return told
 
 
+def lift_in_words(container: str, later: Fraction) -> str:
+    """Say that everything starts so many seconds later than in the source."""
+    return f"{container} holds no times before zero: everything starts {float(later):.3f} s later"
+
+
 def losses(plan: Layout, told: Told) -> Iterator[str]:
     """Say what of the source the result does not tell, and how to keep it."""
     name, tags = plan.rule.name, plan.spec.tags
@@ -88,9 +93,8 @@ def losses(plan: Layout, told: Told) -> Iterator[str]:
     unsaid = [word for word in ("matrix", "range") if getattr(told, word) == UNSPECIFIED != getattr(tags, word)]
     if unsaid:
         yield f"{name} with {plan.spec.codec} does not keep the colour {' and '.join(unsaid)}: players will guess"
-    if plan.timing.shift + (plan.timing.start or 0) > 0:
-        later = float(plan.timing.shift + (plan.timing.start or 0))
-        yield f"{name} holds no times before zero: everything starts {later:.3f} s later"
+    if (later := plan.timing.shift + (plan.timing.start or 0)) > 0:
+        yield lift_in_words(name, later)
     if told.sar != plan.spec.sar:
         shape = f"the sample aspect ratio {plan.spec.sar}: shown as {told.sar}"
         yield f"{name} with {plan.spec.codec} does not keep {shape}; an .mkv output does, or --square-pixels"

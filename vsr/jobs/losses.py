@@ -89,8 +89,8 @@ def losses_by_subject(
         if said := dropped_hdr(info, codec, container, encoder=encoder):
             found.append(Loss(subject="HDR10 metadata", text=said))
         if info.video.sar != 1 and not has_square_pixels and not keeps_shape(container, codec):
-            said = f"{container} with {codec} holds no sample aspect ratio: {info.video.sar} is shown as 1"
-            keeping = f"use an .{_RICHEST} output to keep it, or --square-pixels"
+            said = f"{container} with {codec} does not keep the sample aspect ratio {info.video.sar}: shown as 1"
+            keeping = f"an .{_RICHEST} output does, or --square-pixels"
             found.append(Loss(subject="sample aspect ratio", text=f"{said}; {keeping}"))
     else:
         found += _of_images(info, is_turned=is_turned, has_square_pixels=has_square_pixels)
@@ -156,8 +156,9 @@ def _of_container(info: MediaInfo, container: str, *, is_turned: bool) -> Iterat
         said = f"{rule.name} holds no chapters: {len(info.chapters)} left out; {keeping} them"
         yield Loss(subject="chapters", text=said)
     if (moved := moves(info)) and not is_turned and not rule.has_rotation:
-        said = f"{rule.name} holds no display matrix: the picture is shown unturned ({moved})"
-        yield Loss(subject="display matrix", text=f"{said}; {keeping} it, or --autorotate")
+        said = f"{rule.name} holds no rotation: the picture will be shown unturned ({moved})"
+        turning = f"--autorotate turns the pixels, an .{_RICHEST} output keeps it"
+        yield Loss(subject="display matrix", text=f"{said}; {turning}")
     if missing := _tags_lost(info, rule.name):
         said = f"{rule.name} does not hold the metadata {', '.join(missing)}; {keeping} it"
         yield Loss(subject="metadata", text=said)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from vsr.color.tables import output_color
@@ -53,7 +53,7 @@ def output_spec(
     form, notes = _form(info, settings, where, size)
     is_video = where.kind == "video"
     _refuse_large(where, form, settings.run.max_pixels)
-    made_color = output_color(color, pixel_format(form.pixel_format))
+    made_color = _color(color, form, where)
     threads = encode.encoder_threads or chosen_before(earlier).threads or device.cores()
     interval = keyframe_interval(info, encode.keyint)
     hdr = video.hdr if is_video else None
@@ -80,6 +80,13 @@ def output_spec(
     if is_video and (encode.codec_options or encode.encoder):
         hardware.try_options(spec)
     return spec, notes
+
+
+def _color(source: ColorSpec, form: _Form, where: Destination) -> ColorSpec:
+    """Give what the result's codes mean. AVI has no word for full range, and its readers take YUV to be limited."""
+    made = output_color(source, pixel_format(form.pixel_format))
+    is_yuv = pixel_format(form.pixel_format).family == "yuv"
+    return replace(made, range="tv") if where.container == "avi" and is_yuv else made
 
 
 def rate_hint(info: MediaInfo) -> Fraction | None:

@@ -25,6 +25,8 @@ from vsr.core.turn import UPRIGHT, Turn, turn_of
 from vsr.engines import device, registry, trial
 from vsr.io import containers, deinterlace
 from vsr.io.hwdecode import check_hwaccel
+from vsr.io.layout import Layout, lift
+from vsr.io.outcome import lift_in_words
 from vsr.io.probe import probe
 from vsr.jobs import chunks as chunking
 from vsr.jobs import diffusion
@@ -71,7 +73,8 @@ def plan(source: Path, destination: Path | Destination | None, resolved: Resolve
     earlier = None if settings.run.restart else begun(where)
     output, notes = output_spec(info, settings, where, color=color, size=size, turn=turn, earlier=earlier)
     streams = _streams(info, settings, where)
-    lost = _losses(info, settings, where, output, streams)
+    lost = (*_losses(info, settings, where, output, streams), *_later(info, where, output, streams, span))
+    _refuse_losses(info, settings, lost)
     compute = _compute(info, settings, choice, sampling, earlier)
     warnings = (*info.warnings, *info.damage, *decided.warnings, *lost, *_remarks(settings, where))
     job = Job(
@@ -228,8 +231,8 @@ def _streams(info: MediaInfo, settings: Settings, where: Destination) -> tuple[S
 def _losses(
     info: MediaInfo, settings: Settings, where: Destination, output: OutputSpec, streams: Sequence[StreamPlan]
 ) -> tuple[str, ...]:
-    """Name what of the source the result will not hold; with --strict that is refused, before any work."""
-    lost = losses(
+    """Name what of the source the result will not hold."""
+    return losses(
         info,
         output.pixel_format,
         output.codec,
@@ -240,8 +243,28 @@ def _losses(
         encoder=output.encoder,
         decoder=settings.run.decoder,
     )
+
+
+def _later(
+    info: MediaInfo, where: Destination, output: OutputSpec, streams: Sequence[StreamPlan], span: Span
+) -> tuple[str, ...]:
+    """Say that all starts later, where the container holds no time before zero and something would stand there."""
+    shown = next((pts for pts in info.packets.pts if pts in span), None)
+    if where.kind != "video" or info.kind != "video" or shown is None:
+        return ()
+    rule = containers.rule_of(where.container)
+    later = lift(Layout(rule=rule, source=info, spec=output, streams=streams), (shown,), span)
+    return (lift_in_words(rule.name, later),) if later else ()
+
+
+def _refuse_losses(info: MediaInfo, settings: Settings, lost: Sequence[str]) -> None:
+    """Refuse what --strict does not let pass, before any work.
+
+    Raises:
+        DecodeError, OutputError: the source is damaged; the result would hold less.
+    """
     if not settings.run.strict:
-        return lost
+        return
     if info.damage:
         raise DecodeError(
             f"{info.path}: {'; '.join(info.damage)}", hint="Leave out --strict to go on with what is there."
@@ -250,7 +273,6 @@ def _losses(
         raise OutputError(
             "; ".join(lost), hint="Choose an output that keeps it (.mkv does most), or leave out --strict."
         )
-    return lost
 
 
 def _compute(

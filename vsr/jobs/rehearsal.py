@@ -42,7 +42,7 @@ def rehearse(job: Job, folder: Path) -> tuple[str, ...]:
     """Make the job's result with black frames in `folder`, and remove it; give what the join warns of.
 
     The source's other streams are copied whole, at their true times. Nothing is done for images, nor for a job of one
-    chunk, which is over soon.
+    chunk, which is over soon, but under --strict.
 
     Raises:
         MuxError: the container refuses a stream, a packet or a time; with --strict, whatever the join warns of. With
@@ -50,7 +50,7 @@ def rehearse(job: Job, folder: Path) -> tuple[str, ...]:
         EncodeError: the encoder refuses its options or times.
         DiskFull: no space left.
     """
-    if job.destination.kind != "video" or len(job.chunks) < 2:
+    if job.destination.kind != "video" or (len(job.chunks) < 2 and not job.settings.run.strict):
         return ()
     segment = folder / "rehearsal-video"
     target = folder / f"rehearsal{job.destination.path.suffix}"

@@ -297,7 +297,8 @@ class _Shift:
         results = [work.results[chunk.index] for chunk in job.chunks]
         known = (*job.warnings, *work.warnings, *opened.warnings)
         late = (*(warning for result in results for warning in result.warnings), *made.warnings)
-        for warning in (new := [text for text in dict.fromkeys(late) if text not in known]):
+        # What the planner foresaw begins alike, and goes on with how to keep it.
+        for warning in (new := [text for text in dict.fromkeys(late) if not any(k.startswith(text) for k in known)]):
             self.report(Warned(message=warning))
         summary = _summary(opened, (*known, *new), made)
         work.discard()

@@ -28,8 +28,8 @@ from vsr.engines.memory import memory_errors
 from vsr.filters import KERNELS, LANCZOS
 from vsr.io.atomic import sync, translate
 from vsr.io.base import DecodeTally, Sink, Source, Written
+from vsr.io.capping import video_sink
 from vsr.io.decode import open_source
-from vsr.io.encode import PyavSink
 from vsr.io.images import ImageSink
 from vsr.io.sequences import kept_names
 from vsr.pipeline import cuda
@@ -248,7 +248,7 @@ def _traced(job: Job, engine: Engine) -> Engine:
 
 def _open_sink(job: Job, path: Path) -> Sink:
     if job.destination.kind == "video":
-        return PyavSink(path, job.output)
+        return video_sink(path, job.output)
     pattern = job.destination.pattern or f"%06d{job.destination.path.suffix}"
     is_kept = pattern.startswith("*") and not job.destination.is_shared
     return ImageSink(path, job.output, pattern=pattern, names=kept_names(job.source) if is_kept else ())

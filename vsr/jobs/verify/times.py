@@ -93,9 +93,12 @@ def check_ends(held: Comparison, diary: Diary) -> Iterator[Finding]:
     before, after = _lasts(held.source.video.trail, want, held.shift), _lasts(held.result.video.trail, got, Fraction(0))
     if want is None or got is None or begin is None or start is None:
         return
-    step = want - begin if len(diary.wanted) < 3 else want - (diary.wanted[-2] or want)
-    usual = step if held.expected.fields == 1 else step * 1
-    known = {usual} if not before else {before / held.expected.fields, *([usual] if _guesses(held) else [])}
+    previous = diary.wanted[-2] if len(diary.wanted) > 1 else None
+    usual = want - previous if previous is not None else before
+    # Some files give each packet a duration that its own frames do not keep: then the step before tells as much.
+    is_kept = previous is None or abs(_lasts(held.source.video.trail, previous, held.shift) - usual) <= tick(held)
+    is_doubtful = not before or _guesses(held) or (held.expected.fields == 1 and not is_kept)
+    known = {before / held.expected.fields if before else usual, *([usual] if is_doubtful else [])}
     if not after or not holds_last_duration(held.container):
         state = lost if not after or min(abs(after - one) for one in known) > tick(held) else same
         yield state("last frame", f"{held.container} does not store how long it stays")
