@@ -36,7 +36,7 @@ from vsr.core.stop import Stop
 from vsr.engines import registry
 from vsr.engines.base import Batch, Key
 from vsr.engines.cuda import Graphed
-from vsr.io.decode import open_source
+from vsr.io.decoding.decode import open_source
 from vsr.io.probe import probe
 from vsr.jobs.bench import synthetic
 from vsr.jobs.plan import plan

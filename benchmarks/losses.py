@@ -21,7 +21,7 @@ from vsr.engines import registry
 from vsr.engines.base import Batch, Key
 from vsr.evaluation import protocol
 from vsr.filters import BICUBIC, resize
-from vsr.io.decode import open_source
+from vsr.io.decoding.decode import open_source
 from vsr.io.probe import probe
 from vsr.pipeline.pictures import pictures
 

@@ -41,8 +41,8 @@ from vsr.engines.device import cores, use_threads
 from vsr.engines.torchvision_stub import ensure_torchvision
 from vsr.io import ffmpeg
 from vsr.io.base import DecodeTally
-from vsr.io.decode import open_source
-from vsr.io.encode import PyavSink
+from vsr.io.decoding.decode import open_source
+from vsr.io.encoding.encode import PyavSink
 from vsr.io.probe import probe
 from vsr.jobs.bench import clip_spec
 from vsr.jobs.plan import plan

@@ -15,7 +15,7 @@ from vsr.cli import main as vsr
 from vsr.color.tables import resolve
 from vsr.core.frame import pixel_format
 from vsr.filters import BICUBIC, resize
-from vsr.io.decode import open_source
+from vsr.io.decoding.decode import open_source
 from vsr.io.probe import probe
 from vsr.pipeline.pictures import pictures
 

@@ -52,6 +52,14 @@ class Row:
 HEAD = "| File | What it is | Result | `vsr verify` | Independent check |\n|---|---|---|---|---|"
 
 
+def compare(source: Path, result: Path, *, scale: Fraction = Fraction(2)) -> list[str]:
+    """Give what of frames, times, streams and chapters is not as it was, in words; empty where all of it is."""
+    names = ("frames", "times", "start", "sound", "subtitles", "in step", "chapters")
+    a = look(source)
+    found = compared(a, look(result, a.grid), (source, result), Asked(scale=scale))
+    return [f"{name}: {found[name]}" for name in names if found.get(name)]
+
+
 def entries(folder: Path) -> list[Path]:
     """Give the media of a folder: files, and folders of pictures."""
     return sorted(

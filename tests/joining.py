@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from vsr.core.frame import ColorSpec
 from vsr.core.media import WHOLE, MediaInfo, OutputSpec, Span, StreamPlan
-from vsr.io.containers import plan_streams
-from vsr.io.mux import Muxed, join
+from vsr.io.muxing.containers import plan_streams
+from vsr.io.muxing.mux import Muxed, join
 from vsr.io.probe import probe
 
 SIZE = 32

@@ -9,9 +9,9 @@ from pathlib import Path
 from tests.media import picture
 from vsr.core.frame import NO_SIDE_DATA, ColorSpec, Frame, SideData, pixel_format
 from vsr.core.media import HdrMetadata, MediaInfo, OutputSpec
-from vsr.io.codecs import encoder_for, encoder_options
-from vsr.io.encode import PyavSink
-from vsr.io.mux import Muxed, join
+from vsr.io.encoding.codecs import encoder_for, encoder_options
+from vsr.io.encoding.encode import PyavSink
+from vsr.io.muxing.mux import Muxed, join
 from vsr.io.probe import probe
 
 FAST = {"h264": "ultrafast", "hevc": "ultrafast", "av1": "12", "vp9": "realtime"}

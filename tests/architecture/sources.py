@@ -13,7 +13,7 @@ PACKAGE = ROOT / "vsr"
 
 @cache
 def modules() -> tuple[tuple[str, ast.Module], ...]:
-    """Give every module of the package by its path from the root (`vsr/io/mux.py`), parsed."""
+    """Give every module of the package by its path from the root (`vsr/io/muxing/mux.py`), parsed."""
     paths = sorted(PACKAGE.rglob("*.py"))
     return tuple((str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))) for path in paths)
 

@@ -21,7 +21,7 @@ OWNERS = {
     "socket": ("vsr/jobs/executors/ray_cluster.py",),  # to see whether a cluster is there
     "ray": ("vsr/jobs/executors/ray_cluster.py",),
     "fsspec": ("vsr/io/remote.py",),
-    "av": ("vsr/io/*.py", "vsr/color/swscale.py"),
+    "av": ("vsr/io/*.py", "vsr/io/*/*.py", "vsr/color/swscale.py"),
     "ffmpeg": ("vsr/io/ffmpeg.py",),
     "imageio_ffmpeg": ("vsr/io/ffmpeg.py",),
     "fcntl": ("vsr/io/lock.py", "vsr/data/ledger.py", "vsr/data/window_ledger.py"),  # who may work where: locks alone

@@ -16,9 +16,9 @@ from vsr.core.errors import EncodeError
 from vsr.core.frame import ColorSpec, Frame, pixel_format
 from vsr.core.media import OutputSpec
 from vsr.io.base import Sink
-from vsr.io.encode import PyavSink
+from vsr.io.encoding.encode import PyavSink
 from vsr.io.ffmpeg import FfmpegSink
-from vsr.io.images import ImageSink
+from vsr.io.images.files import ImageSink
 
 WIDTH, HEIGHT = 64, 48
 # Steps from one tick to a second, in a time base that no frame rate divides.

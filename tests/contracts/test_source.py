@@ -15,7 +15,7 @@ from vsr.core.errors import InputMissing
 from vsr.core.frame import Frame, pixel_format
 from vsr.core.media import WHOLE, MediaInfo, Span
 from vsr.io.base import DecodeTally, Source
-from vsr.io.decode import open_source
+from vsr.io.decoding.decode import open_source
 from vsr.io.probe import probe
 
 VFR = [0, 3, 4, 11, 40, 41, 60, 90, 200, 201, 202, 260]

@@ -23,10 +23,10 @@ from vsr.core.media import Span
 from vsr.core.presets import resolve
 from vsr.engines.archs.sr3 import Layout
 from vsr.engines.base import Engine
-from vsr.io.encode import PyavSink
+from vsr.io.encoding.encode import PyavSink
 from vsr.io.ffmpeg import program
-from vsr.io.images import decode_image
-from vsr.io.mux import join
+from vsr.io.images.files import decode_image
+from vsr.io.muxing.mux import join
 from vsr.jobs.chunks import chunks, shortened
 from vsr.jobs.plan import plan
 from vsr.pipeline.chunk import open_engine, run_chunk, segment_name

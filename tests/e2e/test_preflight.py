@@ -7,7 +7,8 @@ import pytest
 from tests.media import make_clip, numbers_of
 from vsr.core.errors import MuxError
 from vsr.engines.net import NetEngine
-from vsr.io import atomic, mux
+from vsr.io import atomic
+from vsr.io.muxing import mux
 from vsr.jobs import preflight
 
 FRAMES = 30

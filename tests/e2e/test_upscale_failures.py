@@ -10,7 +10,7 @@ import pytest
 from tests.media import make_clip, planes_of
 from vsr.core.errors import EncodeError, OutOfMemory
 from vsr.engines.net import NetEngine
-from vsr.io.encode import PyavSink
+from vsr.io.encoding.encode import PyavSink
 
 FRAMES = 12
 

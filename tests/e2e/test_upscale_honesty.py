@@ -48,7 +48,7 @@ def test_frame_lost_inside_is_an_error_not_a_warning(tmp_path, monkeypatch):
 
 def test_repeated_times_are_moved_and_told(tmp_path, vsr, monkeypatch):
     clip = make_clip(tmp_path / "in.mkv", frames=6, b_frames=0, codec="ffv1")
-    from vsr.io.decode import PyavSource
+    from vsr.io.decoding.decode import PyavSource
 
     frames = PyavSource.frames
 

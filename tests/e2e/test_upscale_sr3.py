@@ -239,7 +239,7 @@ def test_what_cannot_be_is_refused_before_any_frame_is_decoded(
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "frame_000002.png").touch()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("vsr.io.decode.PyavSource.frames", lambda *_, **__: pytest.fail("decoded"))
+    monkeypatch.setattr("vsr.io.decoding.decode.PyavSource.frames", lambda *_, **__: pytest.fail("decoded"))
     ended = vsr("upscale", "in.mkv", "-o", "out.mkv", "-m", triple, *words)
     assert (ended.code, said in ended.err) == (code, True), ended.err
     assert leftovers("in.mkv", "there") == []
@@ -273,7 +273,7 @@ def test_a_classic_net_is_sampled_as_told_and_knows_its_limits(vsr, tmp_path, mo
     assert ended.code == 0, ended.err
     assert len(list((tmp_path / "trace").iterdir())) == 2
     assert "worked" in [event["event"] for event in ended.events]  # noise at each step: the pan is measured
-    monkeypatch.setattr("vsr.io.decode.PyavSource.frames", lambda *_, **__: pytest.fail("decoded"))
+    monkeypatch.setattr("vsr.io.decoding.decode.PyavSource.frames", lambda *_, **__: pytest.fail("decoded"))
     seven = ("--steps", 7, "--tile", 16)
     for more, said in [(seven, "takes 1 to 6 steps"), (("--detail", 0.5), "no detail to choose")]:
         ended = vsr(*words, *more)

@@ -133,7 +133,7 @@ def _load() -> None:
     import cv2  # noqa: F401
 
     import vsr
-    from vsr.io import codecs
+    from vsr.io.encoding import codecs
 
     for module in pkgutil.walk_packages(vsr.__path__, "vsr."):
         if module.name != "vsr.__main__":

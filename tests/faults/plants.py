@@ -197,7 +197,7 @@ def lane_raises(lane: str, item: int, what: str = "planted") -> None:
         return call
 
     from vsr.engines.net import NetEngine
-    from vsr.io.encode import PyavSink
+    from vsr.io.encoding.encode import PyavSink
     from vsr.pipeline import pictures
 
     if lane == "decode":
@@ -218,7 +218,7 @@ def _no_rehearsal() -> None:
 
 def lossy_encoder(at: int) -> None:
     """Let the encoder keep a packet to itself: the one that frame `at` (from 0, over all chunks) brings out."""
-    from vsr.io.encode import PyavSink
+    from vsr.io.encoding.encode import PyavSink
 
     _no_rehearsal()
     real, numbers = PyavSink._mux, itertools.count()
@@ -238,7 +238,7 @@ def broken_encoder(at: int) -> None:
     """Let FFmpeg's encoder refuse frame `at` (from 0, over all chunks), as one that dies does."""
     import av
 
-    from vsr.io import encode
+    from vsr.io.encoding import encode
 
     _no_rehearsal()
     real, numbers = encode._video_frame, itertools.count()
@@ -253,7 +253,7 @@ def broken_encoder(at: int) -> None:
 
 def broken_decoder(at: int, how: str) -> None:
     """Let the decoder break off before frame `at` (from 0, over all chunks): with an error (`raise`), or quietly."""
-    from vsr.io import decode
+    from vsr.io.decoding import decode
 
     real, numbers = decode.timed, itertools.count()
 
@@ -297,7 +297,7 @@ def once_at(frame: int, script: str) -> None:
 
 def before_publishing(script: str) -> None:
     """Run Python text once, in this process, when every chunk is done and they are about to be joined."""
-    from vsr.io import mux
+    from vsr.io.muxing import mux
 
     real = mux.join
 
@@ -329,7 +329,7 @@ def slow_lane(lane: str, seconds: float) -> dict[str, int]:
 
     Gives `items` and `bytes`, and the largest `limit` and `limit_bytes`, of all feeds.
     """
-    from vsr.io.encode import PyavSink
+    from vsr.io.encoding.encode import PyavSink
     from vsr.pipeline import lanes, pictures
 
     most = dict.fromkeys(("items", "bytes", "limit", "limit_bytes", "largest"), 0)

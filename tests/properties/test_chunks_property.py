@@ -13,7 +13,7 @@ from vsr.core.frame import ColorSpec
 from vsr.core.job import Chunk
 from vsr.core.media import WHOLE, MediaInfo, PacketIndex, Span, VideoInfo
 from vsr.io.base import DecodeTally
-from vsr.io.timing import Clock
+from vsr.io.decoding.timing import Clock
 from vsr.jobs.chunks import chunks, default_length, first_place, times
 from vsr.temporal.shots import MEMORY
 

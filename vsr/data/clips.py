@@ -10,8 +10,8 @@ from typing import Literal
 
 from vsr.core.errors import InputError, InputMissing, NotMedia, UsageError
 from vsr.data.sources import VIDEO_SUFFIXES
+from vsr.io.images.sequences import SUFFIXES, is_image, natural_key
 from vsr.io.inputs import missing
-from vsr.io.sequences import SUFFIXES, is_image, natural_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

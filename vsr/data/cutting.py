@@ -19,7 +19,7 @@ from vsr.data.select import Chosen
 from vsr.data.sources import ClipSource
 from vsr.engines.device import use_threads
 from vsr.io.atomic import translate
-from vsr.io.images import write_whole
+from vsr.io.images.files import write_whole
 from vsr.pipeline.lanes import Feed
 
 Record = dict[str, object]

@@ -26,7 +26,7 @@ from vsr.color.convert import decode_planes, encode_planes
 from vsr.core.errors import SettingsError
 from vsr.core.frame import ColorSpec, Domain, pixel_format
 from vsr.filters import BICUBIC, BILINEAR, LANCZOS, Kernel, resize
-from vsr.io.recompress import CODECS, recompress
+from vsr.io.encoding.recompress import CODECS, recompress
 
 Range = tuple[float, float]
 Frames = NDArray[np.uint8]

@@ -18,7 +18,7 @@ from vsr.data.extraction import Extraction
 from vsr.data.select import Chosen, Mark
 from vsr.data.stills import StillMaker, losses, still_maker
 from vsr.io.base import DecodeTally
-from vsr.io.decode import open_source
+from vsr.io.decoding.decode import open_source
 from vsr.io.probe import probe
 from vsr.pipeline.pictures import frames
 

@@ -19,7 +19,7 @@ from vsr.data import manifest
 from vsr.data.extraction import Extraction
 from vsr.data.sources import ClipSource
 from vsr.io.atomic import translate
-from vsr.io.images import sync_folder
+from vsr.io.images.files import sync_folder
 
 NAME = "extract.jsonl"
 _PICTURE = re.compile(r"\d{6,}\.(png|jpg|webp)|\.vsr-part-.*")

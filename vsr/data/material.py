@@ -22,11 +22,11 @@ from vsr.color.tables import resolve
 from vsr.core.errors import InputError, InputMissing, NotMedia
 from vsr.core.frame import Domain, pixel_format
 from vsr.core.media import WHOLE
-from vsr.io.decode import open_source
-from vsr.io.images import decode_image
+from vsr.io.decoding.decode import open_source
+from vsr.io.images.files import decode_image
+from vsr.io.images.sequences import SUFFIXES, is_image, natural_key
 from vsr.io.limits import MAX_PIXELS
 from vsr.io.probe import probe
-from vsr.io.sequences import SUFFIXES, is_image, natural_key
 from vsr.pipeline.pictures import pictures
 
 Codes = NDArray[np.uint8]

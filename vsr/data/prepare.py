@@ -29,7 +29,7 @@ from vsr.data.triplets import make_triplet
 from vsr.data.window_ledger import PART, Record, files_of
 from vsr.engines.device import cores, use_threads
 from vsr.io.atomic import translate
-from vsr.io.images import encode_image, sync_folder, write_whole
+from vsr.io.images.files import encode_image, sync_folder, write_whole
 from vsr.pipeline.lanes import Lanes
 
 _RGB = pixel_format("gbrp")

@@ -16,7 +16,7 @@ from vsr.core.frame import ColorSpec, Frame, pixel_format
 from vsr.core.media import WHOLE, MediaInfo, Span
 from vsr.data.clips import Clip
 from vsr.io.base import DecodeTally
-from vsr.io.decode import open_source
+from vsr.io.decoding.decode import open_source
 from vsr.io.probe import probe
 from vsr.pipeline.pictures import frames as decoded_frames
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vsr.core.errors import InputError, NotMedia
-from vsr.io.sequences import natural_key
+from vsr.io.images.sequences import natural_key
 
 # What is taken out of a folder; a file that is named itself may be called anything.
 VIDEO_SUFFIXES = (

@@ -16,7 +16,7 @@ from vsr.core.frame import ColorSpec, Frame, Picture, pixel_format
 from vsr.core.media import MediaInfo
 from vsr.data.extraction import Box, Extraction
 from vsr.filters import BICUBIC, resize
-from vsr.io.images import encode_image
+from vsr.io.images.files import encode_image
 
 _SAR_SEEN = Fraction(1, 100)  # encoders round sizes, and write ratios such as 1281/1280 for it
 

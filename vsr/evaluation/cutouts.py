@@ -11,7 +11,7 @@ import numpy as np
 from vsr.core.frame import pixel_format
 from vsr.evaluation.protocol import Pixels
 from vsr.evaluation.results import Cutout
-from vsr.io.images import encode_image
+from vsr.io.images.files import encode_image
 
 SIDE = 160  # pixels
 

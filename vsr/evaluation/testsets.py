@@ -23,11 +23,11 @@ from vsr.core.errors import InputError, InputLimits, InputMissing, NotMedia, Uns
 from vsr.core.frame import pixel_format
 from vsr.data.degrade import Degradation, degrade
 from vsr.evaluation.protocol import Pixels, cropped, luma, pixels, planes, rounded, shrunk
-from vsr.io.decode import open_source
-from vsr.io.images import decode_image
+from vsr.io.decoding.decode import open_source
+from vsr.io.images.files import decode_image
+from vsr.io.images.sequences import SUFFIXES, is_image, is_pattern, natural_key
 from vsr.io.limits import MAX_PIXELS
 from vsr.io.probe import probe
-from vsr.io.sequences import SUFFIXES, is_image, is_pattern, natural_key
 from vsr.pipeline.pictures import frames as frames_of
 
 VIDEOS = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".ts", ".m4v", ".nut", ".mpg", ".y4m", ".gif", ".wmv", ".flv")

@@ -29,18 +29,18 @@ from av.video.stream import VideoStream
 from vsr.core.errors import DecodeError, DiskFull, EncodeError, OutputError, UsageError
 from vsr.core.frame import UNSPECIFIED, Frame
 from vsr.core.media import MediaInfo, OutputSpec, Span
-from vsr.io.alpha import DECODERS as LAYERED_DECODERS
 from vsr.io.atomic import translate
 from vsr.io.base import DecodeTally, Written
-from vsr.io.description import CROPPING
-from vsr.io.encode import encoder_format, segment_format, segment_options
-from vsr.io.formats import Unpacker
-from vsr.io.frames import Decoded, changed, timed, to_frame
+from vsr.io.decoding.alpha import DECODERS as LAYERED_DECODERS
+from vsr.io.decoding.formats import Unpacker
+from vsr.io.decoding.frames import Decoded, changed, timed, to_frame
+from vsr.io.decoding.timing import Clock
+from vsr.io.encoding.encode import encoder_format, segment_format, segment_options
 from vsr.io.inputs import FORMATS, check_regular
 from vsr.io.limits import MAX_PIXELS
+from vsr.io.metadata.description import CROPPING
 from vsr.io.scan import packets
 from vsr.io.tags import SITINGS
-from vsr.io.timing import Clock
 
 log = logging.getLogger(__name__)
 

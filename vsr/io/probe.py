@@ -20,17 +20,18 @@ from av.video.stream import VideoStream
 from vsr.core.errors import DecodeError, InputError, InputLimits, NotMedia, UnsupportedInput
 from vsr.core.frame import ColorSpec
 from vsr.core.media import MediaInfo, PacketIndex, VideoInfo
-from vsr.io import animations, sequences, streams
 from vsr.io import scan as scanning
-from vsr.io.alpha import has_layer, is_layered, layered_decoder
-from vsr.io.description import describe_video
-from vsr.io.fields import field_order
-from vsr.io.formats import travel_format
-from vsr.io.hdr import read_hdr
+from vsr.io import streams
+from vsr.io.decoding.alpha import has_layer, is_layered, layered_decoder
+from vsr.io.decoding.fields import field_order
+from vsr.io.decoding.formats import travel_format
+from vsr.io.images import animations, sequences
 from vsr.io.inputs import check_regular, open_input
 from vsr.io.limits import MAX_PIXELS, check_packets, check_pixels, check_tables, ffmpeg_limit
-from vsr.io.orientation import read_matrix
-from vsr.io.sidedata import raw_side_data, words
+from vsr.io.metadata.description import describe_video
+from vsr.io.metadata.hdr import read_hdr
+from vsr.io.metadata.orientation import read_matrix
+from vsr.io.metadata.sidedata import raw_side_data, words
 from vsr.io.tags import color_spec
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from vsr.core.media import OutputSpec
 from vsr.core.presets import resolve
 from vsr.engines.device import use_threads
 from vsr.io.base import DecodeTally
-from vsr.io.encode import PyavSink
+from vsr.io.encoding.encode import PyavSink
 from vsr.jobs.plan import plan
 from vsr.jobs.run import run
 from vsr.pipeline import chunk as stages

@@ -12,8 +12,8 @@ from vsr.core.errors import OutputError, OutputExists, UsageError
 from vsr.core.job import Destination, DestinationKind
 from vsr.core.media import MediaInfo
 from vsr.io.atomic import refuse_device, translate
-from vsr.io.containers import container_of, default_container, suffix_of
-from vsr.io.sequences import kept_names
+from vsr.io.images.sequences import kept_names
+from vsr.io.muxing.containers import container_of, default_container, suffix_of
 
 IMAGE_CONTAINERS = {"png": ".png", "jpeg": ".jpg", "tiff": ".tiff", "webp": ".webp"}
 _IMAGE_SUFFIXES = {

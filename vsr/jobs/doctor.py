@@ -10,7 +10,8 @@ from vsr import __version__
 from vsr.core.errors import VsrError
 from vsr.engines import device, registry
 from vsr.engines.weights import verify
-from vsr.io import ffmpeg, hardware
+from vsr.io import ffmpeg
+from vsr.io.encoding import hardware
 from vsr.io.versions import libraries
 
 

@@ -17,8 +17,8 @@ from vsr import __version__
 from vsr.core.errors import InputError
 from vsr.core.job import Job
 from vsr.core.media import MediaInfo
+from vsr.io.images.sequences import kept_names
 from vsr.io.inputs import missing
-from vsr.io.sequences import kept_names
 
 SAMPLED_BYTES = 1 << 20  # at each end of a file
 SHOWN = 80  # characters of a value in a message

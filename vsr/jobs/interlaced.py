@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from vsr.core.errors import UsageError
 from vsr.core.media import FieldOrder, Interlacing, MediaInfo
 from vsr.core.settings import Deinterlace, RunSettings
-from vsr.io.animations import CONTAINER as ANIMATION
-from vsr.io.deinterlace import Merging
-from vsr.io.fields import fields_of
-from vsr.io.interlacing import detect, flagged
+from vsr.io.decoding.deinterlace import Merging
+from vsr.io.decoding.fields import fields_of
+from vsr.io.decoding.interlacing import detect, flagged
+from vsr.io.images.animations import CONTAINER as ANIMATION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from vsr.core.job import Destination
 from vsr.core.media import MediaInfo, StreamPlan
 from vsr.core.turn import UPRIGHT, turn_of
-from vsr.io import codecs, containers
-from vsr.io.animations import CONTAINER as ANIMATION
-from vsr.io.embedded import image_losses
-from vsr.io.labels import kept_metadata
-from vsr.io.shape import keeps_shape
-from vsr.io.sidedata import dropped, dropped_hdr
+from vsr.io.encoding import codecs
+from vsr.io.images.animations import CONTAINER as ANIMATION
+from vsr.io.images.embedded import image_losses
+from vsr.io.metadata.sidedata import dropped, dropped_hdr
+from vsr.io.muxing import containers
+from vsr.io.muxing.labels import kept_metadata
+from vsr.io.muxing.shape import keeps_shape
 
 _RICHEST = "mkv"  # the container that holds most: where a thing could be kept if not here
 # The tags of a file that come back from containers which do not hold all; measured with FFmpeg 8.1.

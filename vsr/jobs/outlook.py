@@ -20,9 +20,10 @@ from vsr.core.frame import UNSPECIFIED, ColorSpec, pixel_format
 from vsr.core.job import Destination
 from vsr.core.media import Interlacing, MediaInfo, StreamInfo, StreamPlan
 from vsr.core.settings import Settings
-from vsr.io import codecs, containers
-from vsr.io.interlacing import detect, flagged
-from vsr.io.labels import kept_metadata
+from vsr.io.decoding.interlacing import detect, flagged
+from vsr.io.encoding import codecs
+from vsr.io.muxing import containers
+from vsr.io.muxing.labels import kept_metadata
 from vsr.jobs.destination import destination
 from vsr.jobs.interlaced import resolve_deinterlace
 from vsr.jobs.losses import Loss, losses_by_subject, moves, timecodes

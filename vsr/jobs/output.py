@@ -13,8 +13,9 @@ from vsr.core.media import HdrMetadata, MediaInfo, OutputSpec
 from vsr.core.settings import Settings
 from vsr.core.turn import Turn
 from vsr.engines import device
-from vsr.io import bitrate, codecs, containers, hardware
-from vsr.io.options import Options, parse_codec_options
+from vsr.io.encoding import bitrate, codecs, hardware
+from vsr.io.encoding.options import Options, parse_codec_options
+from vsr.io.muxing import containers
 from vsr.jobs.geometry import Target, fitted
 from vsr.jobs.journal import Record
 from vsr.jobs.records import chosen_before

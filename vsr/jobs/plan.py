@@ -23,10 +23,11 @@ from vsr.core.sampling import Sampling
 from vsr.core.settings import Resolved, Settings
 from vsr.core.turn import UPRIGHT, Turn, turn_of
 from vsr.engines import device, registry, trial
-from vsr.io import containers, deinterlace
-from vsr.io.hwdecode import check_hwaccel
-from vsr.io.layout import Layout, lift
-from vsr.io.outcome import lift_in_words
+from vsr.io.decoding import deinterlace
+from vsr.io.decoding.hwdecode import check_hwaccel
+from vsr.io.muxing import containers
+from vsr.io.muxing.layout import Layout, lift
+from vsr.io.muxing.outcome import lift_in_words
 from vsr.io.probe import probe
 from vsr.jobs import chunks as chunking
 from vsr.jobs import diffusion
@@ -221,7 +222,7 @@ def _streams(info: MediaInfo, settings: Settings, where: Destination) -> tuple[S
     """Decide what becomes of the streams beside the video; images hold none.
 
     Raises:
-        OutputError, SettingsError: see `io/carriage.py`.
+        OutputError, SettingsError: see `io/muxing/carriage.py`.
     """
     if where.kind != "video":
         return ()

@@ -23,9 +23,11 @@ from vsr.core.media import WHOLE, MediaInfo, Span
 from vsr.core.settings import Resolved
 from vsr.engines import registry
 from vsr.engines.base import Engine
-from vsr.io import atomic, codecs, deinterlace
-from vsr.io.decode import open_source
-from vsr.io.images import decode_image, encode_image
+from vsr.io import atomic
+from vsr.io.decoding import deinterlace
+from vsr.io.decoding.decode import open_source
+from vsr.io.encoding import codecs
+from vsr.io.images.files import decode_image, encode_image
 from vsr.io.probe import probe
 from vsr.jobs import chunks as chunking
 from vsr.jobs.destination import destination

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from vsr.core.errors import JobError, MuxError
 from vsr.core.job import ChunkResult, Job
-from vsr.io import atomic, mux
+from vsr.io import atomic
+from vsr.io.muxing import mux
 from vsr.jobs.proof import in_words, prove
 from vsr.jobs.work import Work
 
@@ -31,7 +32,7 @@ def publish(work: Work) -> Published:
 
     Raises:
         VerifyError: the result does not hold.
-        JobError: not as many frames as went in. MuxError, OutputError: see `io/mux`, `io/atomic`.
+        JobError: not as many frames as went in. MuxError, OutputError: see `io/muxing/mux`, `io/atomic`.
         ChangedSinceStart: the source is no longer what was upscaled. The destination is untouched then.
     """
     work.check_source()

@@ -1,8 +1,9 @@
 """Bytes a pixel: what codecs write and what encoders hold, as measured, and how much that leaves open.
 
-The figures are from FFmpeg 8.1 with the options of `io/codecs`. Sizes: 13 clips of 320x200 to 1080x720 (camera, film,
-television, screen, animation, 8 to 40 frames each) upscaled bicubically by 1 to 4 and encoded. The source's own rate
-tells more than any table: over the clips the result's rate varies 200-fold, but 12-fold in relation to the source's.
+The figures are from FFmpeg 8.1 with the options of `io/encoding/codecs`. Sizes: 13 clips of 320x200 to 1080x720
+(camera, film, television, screen, animation, 8 to 40 frames each) upscaled bicubically by 1 to 4 and encoded. The
+source's own rate tells more than any table: over the clips the result's rate varies 200-fold, but 12-fold in relation
+to the source's.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ from vsr.core.frame import Frame, PixelFormat, pixel_format
 from vsr.core.job import Job
 from vsr.core.media import OutputSpec
 from vsr.engines.base import Engine
-from vsr.io import mux
-from vsr.io.encode import PyavSink
+from vsr.io.encoding.encode import PyavSink
+from vsr.io.muxing import mux
 from vsr.jobs import chunks
 from vsr.pipeline.chunk import open_engine, run_chunk, segment_name
 

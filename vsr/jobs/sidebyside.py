@@ -13,7 +13,7 @@ from vsr.color.tables import output_color
 from vsr.core.errors import UsageError
 from vsr.core.frame import Frame, pixel_format
 from vsr.core.job import Job
-from vsr.io.containers import image_pixel_format
+from vsr.io.muxing.containers import image_pixel_format
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
 

@@ -17,9 +17,9 @@ from vsr.core.errors import ChangedSinceStart, ChunkFailed, JobError, OutputErro
 from vsr.core.events import Noted, Report, Warned, silent
 from vsr.core.job import Chunk, ChunkResult, Destination, Job
 from vsr.io import atomic
+from vsr.io.encoding.segments import refuse_other_encoder
 from vsr.io.lock import locked, remove_locked
 from vsr.io.probe import probe
-from vsr.io.segments import refuse_other_encoder
 from vsr.jobs.destination import refuse_taken
 from vsr.jobs.executors.base import Task
 from vsr.jobs.facts import Facts, content, differences, facts, fingerprint, sampled, stamps

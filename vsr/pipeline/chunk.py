@@ -28,10 +28,10 @@ from vsr.engines.memory import memory_errors
 from vsr.filters import KERNELS, LANCZOS
 from vsr.io.atomic import sync, translate
 from vsr.io.base import DecodeTally, Sink, Source, Written
-from vsr.io.capping import video_sink
-from vsr.io.decode import open_source
-from vsr.io.images import ImageSink
-from vsr.io.sequences import kept_names
+from vsr.io.decoding.decode import open_source
+from vsr.io.encoding.capping import video_sink
+from vsr.io.images.files import ImageSink
+from vsr.io.images.sequences import kept_names
 from vsr.pipeline import cuda
 from vsr.pipeline.infer import Restorer
 from vsr.pipeline.lanes import Feed, Lanes

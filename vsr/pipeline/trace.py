@@ -22,7 +22,7 @@ from vsr.core.frame import pixel_format
 from vsr.engines.base import Batch, Engine, Refining, SelfTiling
 from vsr.engines.tiling import Tiled
 from vsr.io.atomic import translate
-from vsr.io.images import encode_image, write_whole
+from vsr.io.images.files import encode_image, write_whole
 
 Bytes = NDArray[np.uint8]
 

@@ -18,7 +18,7 @@ from vsr.data.examples import Example
 from vsr.evaluation import protocol
 from vsr.filters import NEAREST, resize
 from vsr.io.atomic import translate
-from vsr.io.images import write_whole
+from vsr.io.images.files import write_whole
 from vsr.training.setup import codes, restored
 
 SHOWN = 4  # pictures

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from vsr.core.errors import InputError
-from vsr.io.images import sync_folder, write_whole
+from vsr.io.images.files import sync_folder, write_whole
 
 
 def save(path: Path, content: Mapping[str, object]) -> None:

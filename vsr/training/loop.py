@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from vsr.core.errors import NonFiniteLoss, SettingsError, VsrError
 from vsr.core.events import Noted, Report, Worked, silent
-from vsr.io.images import write_whole
+from vsr.io.images.files import write_whole
 from vsr.training.board import Board
 from vsr.training.interruption import Interruption
 from vsr.training.nets import write_weights

@@ -15,7 +15,7 @@ from vsr.core.errors import IncompatibleModel, SettingsError
 from vsr.engines import own, weights
 from vsr.engines.archs import compact, espcn, sr3, sr3_classic, srresnet
 from vsr.engines.registry import choose
-from vsr.io.images import write_whole
+from vsr.io.images.files import write_whole
 from vsr.training.recipe import NetRecipe, Recipe
 
 ARCHS = ("espcn", "compact", "srresnet", "sr3")

@@ -13,7 +13,7 @@ import torch
 from vsr.core.card import ModelCard
 from vsr.engines.cards import dump as dump_card
 from vsr.engines.weights import digest_of
-from vsr.io.images import write_whole
+from vsr.io.images.files import write_whole
 from vsr.training.nets import card_of, write_weights
 from vsr.training.recipe import dump
 from vsr.training.setup import bicubic_score

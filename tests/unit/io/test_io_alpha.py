@@ -15,12 +15,12 @@ from vsr.core.errors import MuxError, SettingsError
 from vsr.core.frame import ColorSpec, Frame, pixel_format
 from vsr.core.media import WHOLE, MediaInfo, OutputSpec, Span
 from vsr.io.base import DecodeTally
-from vsr.io.codecs import CODECS, encoder_options, format_losses, output_pixel_format
-from vsr.io.decode import open_source
-from vsr.io.encode import PyavSink, segment_format
-from vsr.io.mux import join
+from vsr.io.decoding.decode import open_source
+from vsr.io.encoding.codecs import CODECS, encoder_options, format_losses, output_pixel_format
+from vsr.io.encoding.encode import PyavSink, segment_format
+from vsr.io.encoding.segments import decoding_order
+from vsr.io.muxing.mux import join
 from vsr.io.probe import probe
-from vsr.io.segments import decoding_order
 
 BT709 = ColorSpec(matrix="bt709", range="tv", primaries="bt709", transfer="bt709", siting="left")
 WIDTH, HEIGHT = 64, 48

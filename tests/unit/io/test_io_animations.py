@@ -13,7 +13,7 @@ from PIL import Image
 from vsr.core.errors import DecodeError, InputLimits, NotMedia, UnsupportedInput
 from vsr.core.frame import Frame
 from vsr.core.media import WHOLE, Span
-from vsr.io.decode import open_source
+from vsr.io.decoding.decode import open_source
 from vsr.io.probe import probe
 
 W, H = 20, 14

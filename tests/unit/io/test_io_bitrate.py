@@ -11,7 +11,7 @@ import pytest
 from tests.media import make_clip, make_images
 from vsr.core.errors import SettingsError
 from vsr.core.media import MediaInfo, PacketIndex
-from vsr.io.bitrate import cap, source_rate
+from vsr.io.encoding.bitrate import cap, source_rate
 from vsr.io.probe import probe
 
 

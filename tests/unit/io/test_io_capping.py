@@ -13,9 +13,9 @@ from tests.unit.io.test_io_choices import make_spec
 from vsr.core.frame import Frame, pixel_format
 from vsr.core.media import OutputSpec
 from vsr.io.base import Written
-from vsr.io.capping import CappedSink, video_sink
-from vsr.io.encode import PyavSink
-from vsr.io.segments import decoding_order, refuse_other_encoder
+from vsr.io.encoding.capping import CappedSink, video_sink
+from vsr.io.encoding.encode import PyavSink
+from vsr.io.encoding.segments import decoding_order, refuse_other_encoder
 
 CAP = 200_000
 CAPPED = ("h264", "av1", "vp9")

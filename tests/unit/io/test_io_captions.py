@@ -12,11 +12,11 @@ from tests.joins import rejoin
 from tests.media import make_clip
 from vsr.core.errors import EncodeError
 from vsr.core.media import WHOLE
-from vsr.io.captions import holds_captions, with_captions
-from vsr.io.decode import open_source
+from vsr.io.decoding.decode import open_source
 from vsr.io.ffmpeg import run_program
+from vsr.io.metadata.captions import holds_captions, with_captions
+from vsr.io.metadata.sidedata import dropped
 from vsr.io.probe import probe
-from vsr.io.sidedata import dropped
 
 FRAMES = 14
 # Zeros that look like start codes, one triplet and none, and more than one message holds (31).

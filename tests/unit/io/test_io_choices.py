@@ -14,10 +14,10 @@ import pytest
 from vsr.core.errors import SettingsError
 from vsr.core.frame import ColorSpec, Frame, pixel_format
 from vsr.core.media import HdrMetadata, OutputSpec
-from vsr.io.capping import video_sink
-from vsr.io.codecs import CODECS, encoder_options, keyframe_interval, output_pixel_format
-from vsr.io.hardware import try_options
-from vsr.io.options import Options
+from vsr.io.encoding.capping import video_sink
+from vsr.io.encoding.codecs import CODECS, encoder_options, keyframe_interval, output_pixel_format
+from vsr.io.encoding.hardware import try_options
+from vsr.io.encoding.options import Options
 
 BT709 = ColorSpec(matrix="bt709", range="tv", primaries="bt709", transfer="bt709", siting="left")
 FAST = {"h264": "ultrafast", "hevc": "ultrafast", "av1": "12", "vp9": "realtime"}

@@ -9,7 +9,14 @@ import pytest
 
 from vsr.core.errors import EncodeError, SettingsError
 from vsr.core.frame import ColorSpec, pixel_format
-from vsr.io.codecs import CODECS, encodable_size, encoder_for, encoder_options, format_losses, output_pixel_format
+from vsr.io.encoding.codecs import (
+    CODECS,
+    encodable_size,
+    encoder_for,
+    encoder_options,
+    format_losses,
+    output_pixel_format,
+)
 
 
 def options(codec: str, *, crf: float | None = None, preset: str | None = None) -> dict[str, str]:

@@ -11,7 +11,7 @@ import pytest
 from vsr.core.errors import OutputError, SettingsError
 from vsr.core.frame import ColorSpec
 from vsr.core.media import ChapterInfo, MediaInfo, PacketIndex, StreamInfo, StreamKind, VideoInfo
-from vsr.io.containers import (
+from vsr.io.muxing.containers import (
     CONTAINERS,
     check_codec,
     container_of,

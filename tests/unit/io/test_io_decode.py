@@ -15,7 +15,7 @@ from vsr.core.errors import DecodeError, SettingsError
 from vsr.core.frame import Frame
 from vsr.core.media import WHOLE, MediaInfo, Span
 from vsr.io.base import DecodeTally
-from vsr.io.decode import PyavSource, open_source
+from vsr.io.decoding.decode import PyavSource, open_source
 from vsr.io.probe import probe
 
 

@@ -17,12 +17,12 @@ from tests.media import make_clip
 from vsr.core.errors import DecodeError, SettingsError
 from vsr.core.frame import SideData
 from vsr.core.media import WHOLE, FieldOrder
-from vsr.io import decode
-from vsr.io.decode import open_source
-from vsr.io.deinterlace import deinterlaced, memory
-from vsr.io.fields import fields_of
+from vsr.io.decoding import decode
+from vsr.io.decoding.decode import open_source
+from vsr.io.decoding.deinterlace import deinterlaced, memory
+from vsr.io.decoding.fields import fields_of
+from vsr.io.decoding.timing import Timing
 from vsr.io.probe import probe
-from vsr.io.timing import Timing
 from vsr.jobs import chunks
 
 HEIGHT, WIDTH, FRAMES = 48, 64, 10

@@ -14,8 +14,8 @@ from tests.media import picture, planes_of, read_number
 from vsr.core.errors import DiskFull, EncodeError
 from vsr.core.frame import ColorSpec, Frame, pixel_format
 from vsr.core.media import OutputSpec
-from vsr.io.codecs import CODECS, encoder_for, encoder_options
-from vsr.io.encode import PyavSink, segment_format
+from vsr.io.encoding.codecs import CODECS, encoder_for, encoder_options
+from vsr.io.encoding.encode import PyavSink, segment_format
 
 BT709 = ColorSpec(matrix="bt709", range="tv", primaries="bt709", transfer="bt709", siting="left")
 UNEVEN = [0, 3600, 5000, 9000, 12600, 20000, 20001, 30000, 33333, 40000, 50000, 60000, 61000]

@@ -13,9 +13,9 @@ from PIL import Image, ImageOps
 
 from vsr.core.frame import Frame, SideData, pixel_format
 from vsr.core.media import WHOLE
-from vsr.io.embedded import image_losses
-from vsr.io.exif import orientation_of, told, upright
-from vsr.io.images import ImageSource, encode_image, with_side_data
+from vsr.io.images.embedded import image_losses
+from vsr.io.images.exif import orientation_of, told, upright
+from vsr.io.images.files import ImageSource, encode_image, with_side_data
 from vsr.io.probe import probe
 
 H, W = 6, 10

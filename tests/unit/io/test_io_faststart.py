@@ -9,7 +9,7 @@ import pytest
 
 from tests.media import make_clip
 from tests.unit.io.test_io_choices import make_spec, write
-from vsr.io.mux import join
+from vsr.io.muxing.mux import join
 from vsr.io.probe import probe
 
 

@@ -16,7 +16,7 @@ from vsr.core.frame import ColorSpec, Frame, pixel_format
 from vsr.core.media import WHOLE, OutputSpec
 from vsr.io import ffmpeg
 from vsr.io.base import DecodeTally
-from vsr.io.decode import open_source
+from vsr.io.decoding.decode import open_source
 from vsr.io.ffmpeg import FfmpegSink, FfmpegSource
 from vsr.io.probe import probe
 

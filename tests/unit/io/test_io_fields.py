@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from vsr.core.frame import ColorSpec
 from vsr.core.media import MediaInfo, PacketIndex, VideoInfo
 from vsr.io.base import DecodeTally
-from vsr.io.fields import fields_of, file_of
-from vsr.io.timing import Clock, Timing
+from vsr.io.decoding.fields import fields_of, file_of
+from vsr.io.decoding.timing import Clock, Timing
 from vsr.jobs import chunks
 
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from vsr.core.errors import UnsupportedInput
 from vsr.core.frame import UNSPECIFIED, pixel_format
+from vsr.io.decoding.formats import Unpacker, travel_format
+from vsr.io.decoding.frames import plane_views
 from vsr.io.ffmpeg import require_program
-from vsr.io.formats import Unpacker, travel_format
-from vsr.io.frames import plane_views
 from vsr.io.tags import MATRICES, PRIMARIES, TRANSFERS, color_spec, number
 
 Rows = list[NDArray[np.uint8]]

@@ -8,9 +8,10 @@ from av.codec.codec import UnknownCodecError
 
 from vsr.core.errors import NoDevice, SettingsError
 from vsr.core.frame import ColorSpec
-from vsr.io import encoders, hardware, hwdecode
-from vsr.io.codecs import CODECS, encoder_options, output_pixel_format
-from vsr.io.hardware import choose_encoder, usable_decoders, usable_encoders
+from vsr.io.decoding import hwdecode
+from vsr.io.encoding import encoders, hardware
+from vsr.io.encoding.codecs import CODECS, encoder_options, output_pixel_format
+from vsr.io.encoding.hardware import choose_encoder, usable_decoders, usable_encoders
 
 
 def test_every_software_encoder_is_usable_and_the_others_say_why_not() -> None:

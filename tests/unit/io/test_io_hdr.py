@@ -16,9 +16,9 @@ from tests.media import make_clip, packets_of
 from vsr.core.errors import EncodeError
 from vsr.core.media import HdrMetadata
 from vsr.io.ffmpeg import run_program
-from vsr.io.hdr import hdr_params, nearest, read_hdr
+from vsr.io.metadata.hdr import hdr_params, nearest, read_hdr
+from vsr.io.metadata.sidedata import dropped_hdr
 from vsr.io.probe import probe
-from vsr.io.sidedata import dropped_hdr
 
 # BT.2020 primaries, D65 (ITU-R BT.2020-2 table 3), as steps of 0.00002; R, G, B, white.
 STEPS = (35400, 14600, 8500, 39850, 6550, 2300, 15635, 16450)

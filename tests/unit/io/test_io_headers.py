@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from vsr.core.errors import DecodeError, NotMedia, UnsupportedInput
-from vsr.io.headers import parse_header
-from vsr.io.images import decode_image
+from vsr.io.images.files import decode_image
+from vsr.io.images.headers import parse_header
 
 H, W = 10, 14
 _RNG = np.random.default_rng(4)

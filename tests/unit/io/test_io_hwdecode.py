@@ -13,11 +13,11 @@ import pytest
 from tests.media import make_clip
 from vsr.core.errors import NoDevice, SettingsError
 from vsr.core.media import WHOLE, MediaInfo, Span
-from vsr.io import hwdecode
 from vsr.io.base import DecodeTally
-from vsr.io.decode import open_source
-from vsr.io.frames import Decoded
-from vsr.io.hwdecode import Device, check_hwaccel, chosen_kind
+from vsr.io.decoding import hwdecode
+from vsr.io.decoding.decode import open_source
+from vsr.io.decoding.frames import Decoded
+from vsr.io.decoding.hwdecode import Device, check_hwaccel, chosen_kind
 from vsr.io.probe import probe
 
 Fault = Callable[[Iterable[Decoded]], Iterator[Decoded]]
@@ -171,7 +171,7 @@ def test_a_device_that_loses_nothing_does_all_the_work(tmp_path: Path, monkeypat
     given: list[int] = []
     monkeypatch.setitem(hwdecode.DEVICES, "cuda", device(honest, given=given))
     expected, _ = seen(info, "off")
-    monkeypatch.setattr("vsr.io.decode.PyavSource._decoded", None)  # nobody may ask software
+    monkeypatch.setattr("vsr.io.decoding.decode.PyavSource._decoded", None)  # nobody may ask software
     found, tally = seen(info, "cuda")
     assert found == expected
     assert given == list(info.packets.pts)

@@ -13,9 +13,9 @@ from PIL import Image, ImageCms
 
 from vsr.core.frame import Frame, SideData, pixel_format
 from vsr.core.media import WHOLE
-from vsr.io import icc
-from vsr.io.embedded import embed, image_losses, read_embedded
-from vsr.io.images import ImageSource, encode_image, with_side_data
+from vsr.io.images import icc
+from vsr.io.images.embedded import embed, image_losses, read_embedded
+from vsr.io.images.files import ImageSource, encode_image, with_side_data
 from vsr.io.probe import probe
 
 SUFFIXES = {"png": ".png", "jpeg": ".jpg", "tiff": ".tiff", "webp": ".webp"}

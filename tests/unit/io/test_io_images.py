@@ -18,11 +18,11 @@ from tests.media import make_images, picture, read_number
 from vsr.core.errors import DecodeError, DiskFull, EncodeError, InputLimits, InputMissing, NotMedia, UnsupportedInput
 from vsr.core.frame import ColorSpec, Frame, pixel_format
 from vsr.core.media import WHOLE, OutputSpec
-from vsr.io import images
-from vsr.io.decode import open_source
-from vsr.io.images import ImageSink
+from vsr.io.decoding.decode import open_source
+from vsr.io.images import files as images
+from vsr.io.images.files import ImageSink
+from vsr.io.images.sequences import natural_key
 from vsr.io.probe import probe
-from vsr.io.sequences import natural_key
 
 
 def _read(path: Path, **options: object) -> list[Frame]:

@@ -16,7 +16,7 @@ from tests.scanlines import BOTTOM, HEIGHT, TOP, WIDTH, Plane, Scene, telecined,
 from vsr.core.errors import InputMissing
 from vsr.core.frame import Frame
 from vsr.core.media import FieldOrder, Interlacing
-from vsr.io.interlacing import Seen, decide, detect, flagged, look
+from vsr.io.decoding.interlacing import Seen, decide, detect, flagged, look
 from vsr.io.probe import probe
 
 Y, X = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float64)
@@ -185,7 +185,7 @@ def test_the_middle_is_looked_at_too_and_no_more_than_asked(tmp_path: Path, monk
         decoded.append(frame.index)
         return np.zeros((HEIGHT, WIDTH), np.int16)
 
-    monkeypatch.setattr("vsr.io.interlacing._luma", counted)
+    monkeypatch.setattr("vsr.io.decoding.interlacing._luma", counted)
     detect(info, frames=24)
     assert decoded == [*range(8), *range(60, 68), *range(84, 92)]
 
@@ -211,7 +211,7 @@ def test_ten_bits_are_looked_at_as_eight(tmp_path: Path) -> None:
 def test_what_cannot_be_interlaced_is_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = probe(make_images(tmp_path / "images", count=2)[0].parent)
     clip = probe(make_clip(tmp_path / "a.mp4", frames=4))
-    monkeypatch.setattr("vsr.io.interlacing._runs", lambda *given: pytest.fail("looked at"))
+    monkeypatch.setattr("vsr.io.decoding.interlacing._runs", lambda *given: pytest.fail("looked at"))
     assert detect(images) == NONE
     assert detect(replace(clip, video=replace(clip.video, height=2160))) == NONE
 

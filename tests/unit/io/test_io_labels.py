@@ -12,8 +12,8 @@ import pytest
 from tests.joining import Sound, joined, write_source
 from tests.media import make_clip
 from vsr.core.media import Span
-from vsr.io.containers import plan_streams
-from vsr.io.labels import language_in, needs_free_tags
+from vsr.io.muxing.containers import plan_streams
+from vsr.io.muxing.labels import language_in, needs_free_tags
 from vsr.io.probe import probe
 
 TAGS = {"title": "A film", "DIRECTOR": "Nobody", "creation_time": "2023-05-09T11:48:30.000000Z"}

@@ -23,7 +23,7 @@ from tests.media import make_clip
 from vsr.core.errors import DecodeError, InputError, InputLimits, NotMedia, UnsupportedInput
 from vsr.core.media import Span
 from vsr.io import limits
-from vsr.io.decode import open_source
+from vsr.io.decoding.decode import open_source
 from vsr.io.probe import probe
 
 WHOLE = Span()
@@ -37,7 +37,7 @@ import resource, sys
 from pathlib import Path
 import cv2
 from vsr.core.media import Span
-from vsr.io.decode import open_source
+from vsr.io.decoding.decode import open_source
 from vsr.io.probe import probe
 limit = int(sys.argv[1])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -19,7 +19,7 @@ from tests.media import make_clip, numbers_of, packets_of
 from vsr.core.errors import MuxError
 from vsr.core.media import HdrMetadata
 from vsr.io.ffmpeg import run_program
-from vsr.io.matroska import change_video, children, display_size, element, hdr_elements, set_display
+from vsr.io.muxing.matroska import change_video, children, display_size, element, hdr_elements, set_display
 from vsr.io.probe import probe
 
 SHAPE = Fraction(64, 45)

@@ -19,10 +19,10 @@ from tests.media import make_clip, numbers_of, packets_of, picture, times_of
 from vsr.core.errors import DiskFull, InputMissing, MuxError
 from vsr.core.frame import ColorSpec, Frame, pixel_format
 from vsr.core.media import WHOLE, MediaInfo, OutputSpec, Span
-from vsr.io.codecs import encoder_for, encoder_options
-from vsr.io.containers import default_codec, plan_streams
-from vsr.io.encode import PyavSink
-from vsr.io.mux import Muxed, join
+from vsr.io.encoding.codecs import encoder_for, encoder_options
+from vsr.io.encoding.encode import PyavSink
+from vsr.io.muxing.containers import default_codec, plan_streams
+from vsr.io.muxing.mux import Muxed, join
 from vsr.io.probe import probe
 
 MILLISECOND = Fraction(1, 1000)

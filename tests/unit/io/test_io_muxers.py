@@ -10,8 +10,8 @@ import pytest
 
 from tests.joining import Sound, sound_packets, video_packets, write_sound
 from vsr.core.media import StreamInfo
-from vsr.io.carriage import holds
-from vsr.io.muxers import CONTAINERS, ContainerRule
+from vsr.io.muxing.carriage import holds
+from vsr.io.muxing.muxers import CONTAINERS, ContainerRule
 
 PCM = [f"pcm_{kind}{order}" for kind in ("s16", "s24", "s32", "f32", "f64") for order in ("le", "be")]
 PACKED = ["aac", "ac3", "eac3", "mp2", "mp3", "alac", "flac", "opus", "wavpack"]

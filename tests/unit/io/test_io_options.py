@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vsr.core.errors import SettingsError
-from vsr.io.options import joined_options, parse_codec_options, with_parameters
+from vsr.io.encoding.options import joined_options, parse_codec_options, with_parameters
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from tests.joins import rejoin
 from tests.media import make_clip
 from vsr.core.turn import turn_of
-from vsr.io.orientation import is_mirrored, read_matrix, resized
+from vsr.io.metadata.orientation import is_mirrored, read_matrix, resized
 from vsr.io.probe import probe
 
 ONE, LAST = 1 << 16, 1 << 30

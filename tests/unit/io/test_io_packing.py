@@ -8,7 +8,7 @@ import pytest
 
 from tests.media import picture
 from vsr.core.frame import Frame, pixel_format
-from vsr.io.packing import filled, native_format
+from vsr.io.encoding.packing import filled, native_format
 
 
 def frame_of(name: str, width: int, height: int) -> Frame:

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from vsr.core.errors import SettingsError
-from vsr.io.recompress import CODECS, recompress
+from vsr.io.encoding.recompress import CODECS, recompress
 
 Plane = NDArray[np.uint8]
 

@@ -12,10 +12,10 @@ import pytest
 from tests.media import damage, make_clip, planes_of, read_number
 from vsr.core.media import WHOLE, MediaInfo, Span
 from vsr.io.base import DecodeTally
-from vsr.io.decode import PyavSource
+from vsr.io.decoding.decode import PyavSource
+from vsr.io.decoding.seeking import decode_from
 from vsr.io.inputs import open_input
 from vsr.io.probe import probe
-from vsr.io.seeking import decode_from
 
 CODECS = {
     "mp4": "libx264",

@@ -10,8 +10,8 @@ import pytest
 from vsr.core.errors import SettingsError
 from vsr.core.frame import ColorSpec
 from vsr.core.media import MediaInfo, StreamInfo, StreamKind, VideoInfo
-from vsr.io.containers import plan_streams
-from vsr.io.selection import selected
+from vsr.io.muxing.containers import plan_streams
+from vsr.io.muxing.selection import selected
 
 
 def stream(index: int, kind: StreamKind, codec: str, language: str | None = None) -> StreamInfo:

@@ -11,9 +11,9 @@ from PIL import Image
 from tests.media import make_images
 from vsr.core.errors import UnsupportedInput
 from vsr.core.media import WHOLE, MediaInfo
-from vsr.io.images import ImageSource
+from vsr.io.images.files import ImageSource
+from vsr.io.images.sequences import kept_names
 from vsr.io.probe import probe
-from vsr.io.sequences import kept_names
 
 
 def _touch(folder: Path, *names: str) -> MediaInfo:

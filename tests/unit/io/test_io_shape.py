@@ -11,12 +11,12 @@ import pytest
 
 from tests.joins import rejoin, spec_for
 from tests.media import make_clip, numbers_of
-from vsr.io.description import describe_video
 from vsr.io.ffmpeg import run_program
-from vsr.io.matroska import change_video, crop_elements
+from vsr.io.metadata.description import describe_video
+from vsr.io.metadata.sidedata import dropped
+from vsr.io.muxing.matroska import change_video, crop_elements
+from vsr.io.muxing.shape import keeps_shape, resized_crop
 from vsr.io.probe import probe
-from vsr.io.shape import keeps_shape, resized_crop
-from vsr.io.sidedata import dropped
 
 SHAPE = Fraction(64, 45)
 CROP = (4, 12, 3, 9)  # left, right, top, bottom of 64 x 48

@@ -12,11 +12,11 @@ import av
 from tests.media import make_clip
 from vsr.core.frame import NO_SIDE_DATA
 from vsr.core.media import WHOLE
-from vsr.io.decode import open_source
-from vsr.io.description import read_description
-from vsr.io.matroska import change_video
+from vsr.io.decoding.decode import open_source
+from vsr.io.metadata.description import read_description
+from vsr.io.metadata.sidedata import dropped, words
+from vsr.io.muxing.matroska import change_video
 from vsr.io.probe import probe
-from vsr.io.sidedata import dropped, words
 
 DUMP = """Input #0, mov,mp4,m4a,3gp,3g2,mj2, from '':
   Stream #0:0[0x1](und): Audio: aac (LC), 44100 Hz, stereo, fltp (default)

@@ -11,9 +11,9 @@ import pytest
 
 from tests.joining import joined, write_source
 from tests.media import make_clip
-from vsr.io.containers import plan_streams
+from vsr.io.muxing.containers import plan_streams
+from vsr.io.muxing.subtitles import Events
 from vsr.io.probe import probe
-from vsr.io.subtitles import Events
 
 LINES = [
     (Fraction(0), Fraction(1, 2), "plain"),

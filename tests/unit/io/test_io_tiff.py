@@ -13,8 +13,8 @@ import tifffile
 from PIL import Image
 
 from vsr.core.errors import DecodeError, UnsupportedInput
-from vsr.io.ifd import Directory, Field, pack_directory, read_directory, shorts
-from vsr.io.images import decode_image
+from vsr.io.images.files import decode_image
+from vsr.io.images.ifd import Directory, Field, pack_directory, read_directory, shorts
 
 H, W = 18, 21  # no multiple of a tile's 16
 _RNG = np.random.default_rng(7)

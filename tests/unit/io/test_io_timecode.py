@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from vsr.io.timecode import advanced
+from vsr.io.muxing.timecode import advanced
 
 NTSC = Fraction(30000, 1001)
 

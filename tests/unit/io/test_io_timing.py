@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from vsr.core.media import PacketIndex
 from vsr.io.base import DecodeTally
+from vsr.io.decoding.timing import Clock
 from vsr.io.scan import Scan, index, note
-from vsr.io.timing import Clock
 
 MS = Fraction(1, 1000)
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.joining import Sound, heard, joined, times_of_video, write_source
 from vsr.core.media import Span
-from vsr.io.containers import plan_streams
+from vsr.io.muxing.containers import plan_streams
 from vsr.io.probe import probe
 
 RATE = 48000

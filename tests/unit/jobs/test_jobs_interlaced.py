@@ -13,7 +13,7 @@ from tests.scanlines import HEIGHT, TOP, WIDTH, telecined, whole, woven, write
 from vsr.core.errors import UsageError
 from vsr.core.media import Interlacing
 from vsr.core.settings import Deinterlace, RunSettings
-from vsr.io.fields import fields_of
+from vsr.io.decoding.fields import fields_of
 from vsr.io.probe import probe
 from vsr.jobs.interlaced import Decided, decide_deinterlacing, resolve_deinterlace
 

@@ -18,7 +18,7 @@ from vsr.core.errors import DiskFull, EncodeError, MuxError
 from vsr.core.job import Job
 from vsr.core.presets import resolve
 from vsr.engines.net import NetEngine
-from vsr.io import mux
+from vsr.io.muxing import mux
 from vsr.jobs import rehearsal
 from vsr.jobs.plan import plan
 from vsr.jobs.rehearsal import GAP_S, HEAD_FRAMES, TAIL_FRAMES, forecast_seconds, rehearse

@@ -179,7 +179,7 @@ def test_another_file_of_that_name_is_not_taken_for_the_result(clip, monkeypatch
 
 
 def test_frames_that_vanish_on_the_way_to_the_result_are_an_error(clip, monkeypatch):
-    from vsr.io import mux
+    from vsr.io.muxing import mux
 
     join = mux.join
 
@@ -279,7 +279,7 @@ def test_a_stop_before_the_beginning_is_an_interruption(clip):
 
 
 def test_a_source_that_changes_while_its_sound_is_copied_gives_no_result(clip, monkeypatch):
-    from vsr.io import mux
+    from vsr.io.muxing import mux
 
     join = mux.join
 

@@ -15,9 +15,9 @@ from pathlib import Path, PurePath
 
 from vsr.core.errors import InputError, InputMissing, UsageError
 from vsr.io import remote
-from vsr.io.containers import CONTAINERS
-from vsr.io.sequences import SUFFIXES as IMAGE_SUFFIXES
-from vsr.io.sequences import natural_key
+from vsr.io.images.sequences import SUFFIXES as IMAGE_SUFFIXES
+from vsr.io.images.sequences import natural_key
+from vsr.io.muxing.containers import CONTAINERS
 
 _MORE = (
     "3g2 3gp asf divx dv flv f4v gif m1v m2v m2t mj2 mjpeg mjpg mpe mpeg mpg mpv mxf nsv ogm ogv rm rmvb tod trp vob "

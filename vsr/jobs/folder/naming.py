@@ -15,8 +15,8 @@ from types import MappingProxyType
 from vsr.core.errors import UsageError, VsrError
 from vsr.core.job import Destination
 from vsr.io import remote
-from vsr.io.containers import CONTAINERS, container_of, suffix_of
-from vsr.io.sequences import SUFFIXES, is_animation
+from vsr.io.images.sequences import SUFFIXES, is_animation
+from vsr.io.muxing.containers import CONTAINERS, container_of, suffix_of
 from vsr.jobs.destination import IMAGE_CONTAINERS, LONGEST_NAME, image_container
 from vsr.jobs.folder.listing import Found
 

@@ -28,7 +28,7 @@ from vsr.core.errors import SettingsError
 from vsr.core.media import MediaInfo
 from vsr.core.presets import Preset, resolve
 from vsr.core.settings import Resolved, fields
-from vsr.io.containers import default_codec, default_container
+from vsr.io.muxing.containers import default_codec, default_container
 
 Value = bool | int | float | str
 _HDR = ("smpte2084", "arib-std-b67")  # PQ and HLG, as BT.2100-2 names them

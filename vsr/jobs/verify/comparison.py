@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from vsr.core.media import StreamPlan
-from vsr.io.containers import ContainerRule
-from vsr.io.witness import FileFacts
+from vsr.io.muxing.containers import ContainerRule
+from vsr.io.witness.reading import FileFacts
 from vsr.jobs.verify.expected import Expected, Finding
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from vsr.core.errors import OutputExists, UsageError
 from vsr.core.media import StreamPlan
-from vsr.io.containers import ContainerRule, container_of, plan_streams, rule_of
+from vsr.io.muxing.containers import ContainerRule, container_of, plan_streams, rule_of
 from vsr.io.probe import probe
-from vsr.io.witness import FileFacts, read
+from vsr.io.witness.reading import FileFacts, read
 from vsr.jobs.verify.comparison import Comparison, bounds, broken, lift_of, same
 from vsr.jobs.verify.expected import Expected, Finding, Verdict
 from vsr.jobs.verify.labels import check_chapters, check_metadata

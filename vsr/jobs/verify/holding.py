@@ -1,11 +1,11 @@
 """What the containers hold of names, tags and flags: by their specifications and by what FFmpeg's muxers write.
 
-`io/muxers` knows which streams they hold; this is about everything else that can be lost without anybody's fault.
+`io/muxing/muxers` knows which streams they hold; this is about all else that can be lost without anybody's fault.
 """
 
 from __future__ import annotations
 
-from vsr.io.containers import ContainerRule
+from vsr.io.muxing.containers import ContainerRule
 
 
 def _set(words: str) -> frozenset[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from vsr.io.witness import ChapterFacts, FileFacts
+from vsr.io.witness.reading import ChapterFacts, FileFacts
 from vsr.jobs.verify.comparison import Comparison, broken, by, clock, lost, same
 from vsr.jobs.verify.expected import Finding
 from vsr.jobs.verify.holding import NOISE, holds_key

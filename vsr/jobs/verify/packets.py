@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 
-from vsr.io.witness import StreamFacts, Trail
+from vsr.io.witness.reading import StreamFacts, Trail
 from vsr.jobs.verify.comparison import Comparison, by, clock
 
 _LOOK_AHEAD = 256  # packets: a longer hole is told as packets that differ

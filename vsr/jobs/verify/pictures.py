@@ -15,8 +15,8 @@ from pathlib import Path
 from vsr.core.frame import ColorSpec, pixel_format
 from vsr.core.turn import UPRIGHT, Turn, turn_of
 from vsr.evaluation.likeness import Likeness, View, distance, likeness, lines, side_by_side, view
-from vsr.io.images import encode_image, write_whole
-from vsr.io.showing import Shown, shown
+from vsr.io.images.files import encode_image, write_whole
+from vsr.io.witness.showing import Shown, shown
 from vsr.jobs.verify.comparison import Comparison, broken, clock, same
 from vsr.jobs.verify.expected import Finding, Look
 from vsr.jobs.verify.times import Diary, tick

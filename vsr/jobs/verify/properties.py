@@ -8,10 +8,10 @@ from fractions import Fraction
 from vsr.color.tables import output_color, resolve
 from vsr.core.frame import UNSPECIFIED, pixel_format
 from vsr.core.turn import UPRIGHT, turn_of
-from vsr.io.codecs import CODECS, format_losses, output_pixel_format
-from vsr.io.containers import image_pixel_format
-from vsr.io.formats import travel_format
-from vsr.io.witness import PictureFacts
+from vsr.io.decoding.formats import travel_format
+from vsr.io.encoding.codecs import CODECS, format_losses, output_pixel_format
+from vsr.io.muxing.containers import image_pixel_format
+from vsr.io.witness.reading import PictureFacts
 from vsr.jobs.verify.comparison import Comparison, asked, broken, clock, lost, same
 from vsr.jobs.verify.expected import Finding
 from vsr.jobs.verify.holding import holds_captions, holds_hdr, holds_tags

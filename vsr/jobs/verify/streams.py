@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from vsr.core.media import StreamPlan
-from vsr.io import content
-from vsr.io.witness import StreamFacts
+from vsr.io.witness import content
+from vsr.io.witness.reading import StreamFacts
 from vsr.jobs.verify.comparison import Comparison, asked, broken, by, clock, lost, same
 from vsr.jobs.verify.expected import Finding
 from vsr.jobs.verify.holding import holds_flag, holds_language, holds_title

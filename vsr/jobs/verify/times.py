@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from vsr.io.witness import Trail
+from vsr.io.witness.reading import Trail
 from vsr.jobs.verify.comparison import Comparison, asked, broken, by, clock, lost, same
 from vsr.jobs.verify.expected import Finding
 from vsr.jobs.verify.holding import holds_last_duration
