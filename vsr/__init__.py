@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from vsr.jobs.exchange import import_model as import_model
     from vsr.jobs.folder.entry import batch as batch
     from vsr.jobs.run import upscale as upscale
+    from vsr.jobs.verify.entry import verify as verify
+    from vsr.jobs.verify.expected import Expected as Expected
     from vsr.training.loop import train as train
     from vsr.training.recipe import find as find_recipe
     from vsr.training.recipe import read_recipe as read_recipe
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Degradation",
+    "Expected",
     "Extraction",
     "Preparation",
     "Split",
@@ -53,10 +56,12 @@ __all__ = [
     "read_recipe",
     "train",
     "upscale",
+    "verify",
 ]
 
 _HOMES = {
     "Degradation": ("vsr.data.degrade", "Degradation"),
+    "Expected": ("vsr.jobs.verify.expected", "Expected"),
     "Extraction": ("vsr.data.extraction", "Extraction"),
     "Preparation": ("vsr.data.preparation", "Preparation"),
     "Split": ("vsr.data.split", "Split"),
@@ -74,6 +79,7 @@ _HOMES = {
     "read_recipe": ("vsr.training.recipe", "read_recipe"),
     "train": ("vsr.training.loop", "train"),
     "upscale": ("vsr.jobs.run", "upscale"),
+    "verify": ("vsr.jobs.verify.entry", "verify"),
 }
 
 
