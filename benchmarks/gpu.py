@@ -7,7 +7,9 @@
 3. Memory: the process is held to 1.2 GB more than it has, so that the engine has to shrink; no frame may be lost.
 4. Non-finite output of one frame is run again in float32 and counted.
 5. Stopped after a chunk and gone on with: the same bytes as an unbroken run, noise of diffusion included.
-6. Throughput: engines x sizes x precisions, pipeline and network alone.
+6. Media (`gpu_media.py`): frames of the hardware decoders equal software's, hardware encoders pass `vsr verify`,
+   fields and turns on the device equal the CPU's. What the machine has not is skipped, with the words of what refused.
+7. Throughput: engines x sizes x precisions, pipeline and network alone.
 What was measured is written even when a check fails.
 Without a CUDA device it says so and ends with exit code 5.
 """
@@ -22,8 +24,10 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
+import gpu_media
 import numpy as np
 import torch
 
@@ -217,6 +221,7 @@ def main() -> int:
         "memory_back_off": memory_back_off,
         "not_finite": not_finite,
         "gone_on_with": gone_on_with,
+        **{name: partial(gpu_media.checked, name, device="cuda") for name in gpu_media.CHECKS},
         "throughput": throughput,
     }
     failed: list[object] = []

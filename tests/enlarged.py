@@ -95,7 +95,8 @@ def enlarged(source: Path, target: Path, fault: Fault = NONE) -> Path:
         for index, route in routes.items():
             kept = given.streams[index]
             route.disposition = kept.disposition
-            told = {key.lower(): value for key, value in kept.metadata.items() if key.lower() in ("language", "title")}
+            names = {"language": "language", "title": "title", "name": "title"}  # FFmpeg reads MP4's titles as `name`
+            told = {names[key.lower()]: value for key, value in kept.metadata.items() if key.lower() in names}
             if kept.type == "audio":
                 told.pop("language", None)
                 told |= {"language": fault.language} if fault.language else {}

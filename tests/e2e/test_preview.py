@@ -16,6 +16,7 @@ import pytest
 from tests.engines import MeanEngine
 from tests.media import make_clip, make_images, planes_of, read_number
 from tests.sr3_weights import write_sr3
+from vsr.core.errors import OutputError
 from vsr.core.presets import resolve
 from vsr.engines.archs.sr3 import Layout
 from vsr.jobs import preview as previews
@@ -300,3 +301,9 @@ def test_an_interruption_leaves_nothing(tmp_path, vsr, leftovers, monkeypatch) -
     monkeypatch.setattr(previews, "run_chunk", stopped)
     assert vsr("preview", clip, "--frame", 1, "-m", "nearest").code == 130
     assert leftovers("in.mp4", "temporary") == [] and list(temporary.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there_is_named_with_the_picture(tmp_path):
+    clip = make_clip(tmp_path / "in.mkv", frames=2)
+    with pytest.raises(OutputError, match=r"look\.png cannot be written there"):
+        preview(clip, resolve({"model": "nearest"}), frames=[0], output=tmp_path / "away" / "look.png")

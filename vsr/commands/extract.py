@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from vsr.commands.lines import clock, json_line, visible
-from vsr.commands.options import json_flag
+from vsr.commands.options import HerePath, json_flag
 from vsr.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("extract")
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=HerePath())
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @click.option("--every", type=int, default=1, metavar="N", help="Take each n-th frame (default: 1, every frame).")
 @click.option("--rate", metavar="R", help="Take R pictures a second: 2, 0.5 or 30000/1001.")

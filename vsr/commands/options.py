@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 import click
 
+from vsr.core.errors import UsageError
 from vsr.core.settings import BLOCKS, SettingField, fields
 
 Callback = TypeVar("Callback", bound=Callable[..., None])
@@ -53,6 +56,25 @@ def help_of(item: SettingField) -> str:
 def flag_of(item: SettingField) -> str:
     """Give the long flag: `encoder_preset` is `--encoder-preset`."""
     return "--" + item.name.replace("_", "-")
+
+
+class HerePath(click.Path):
+    """A path on this machine: a URL is refused by name, before its two slashes become one."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        from vsr.io.remote import is_url
+
+        if is_url(text := os.fspath(value)):
+            raise UsageError(
+                f"{text} is a URL, and this command reads files of this machine",
+                hint="Fetch it first; upscale and batch take URLs.",
+            )
+        return super().convert(value, param, ctx)
 
 
 class SettingsCommand(click.Command):

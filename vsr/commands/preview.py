@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vsr.commands.lines import json_line, visible
-from vsr.commands.options import SettingsCommand, given, json_flag, settings_flags, volume_flags
+from vsr.commands.options import HerePath, SettingsCommand, given, json_flag, settings_flags, volume_flags
 from vsr.core.presets import find, resolve
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("preview", cls=SettingsCommand)
-@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@click.argument("source", metavar="INPUT", type=HerePath())
 @click.option(
     "--at",
     multiple=True,

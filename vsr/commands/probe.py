@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vsr.commands.lines import Json, amount, clock, jsonable
-from vsr.commands.options import json_flag
+from vsr.commands.options import HerePath, json_flag
 from vsr.core.media import ChapterInfo, HdrMetadata, MediaInfo, StreamInfo
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ Facts = list[tuple[str, str]]
 
 
 @click.command("probe")
-@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@click.argument("source", metavar="INPUT", type=HerePath())
 @click.option(
     "-o",
     "--output",

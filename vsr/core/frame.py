@@ -102,12 +102,14 @@ class SideData:
     """What a frame carries beside its samples and the result can carry on; empty where there is nothing.
 
     captions: CEA-608/708 triplets (`cc_data` of ATSC A/53 part 4, table 6.8). icc, exif: of an image file, as they
-    stand in it; EXIF from its TIFF header on, orientation 1.
+    stand in it; EXIF from its TIFF header on, orientation 1. density: of an image file, for printers: pixels a metre
+    across and down; () where it has none.
     """
 
     captions: bytes = b""
     icc: bytes = b""
     exif: bytes = b""
+    density: tuple[int, ...] = ()
 
 
 NO_SIDE_DATA = SideData()

@@ -20,7 +20,7 @@ _REPLACES: Mapping[str, tuple[str, ...]] = {
     "scale": ("width", "height"),
     "width": ("scale",),
     "height": ("scale",),
-    "codec": ("crf", "encoder_preset", "pix_fmt"),
+    "codec": ("crf", "encoder_preset", "encoder", "codec_options", "pix_fmt"),
 }
 
 

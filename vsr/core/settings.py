@@ -127,7 +127,8 @@ class RunSettings:
     audio: bool = option(True, "Carry the sound on.")
     map: str | None = option(
         None,
-        "Streams carried beside the video: numbers, or a, s, d, t, v with a number (default: all).",
+        "Streams carried beside the video: numbers, or a, s, d, t, v, alone, with a number or a language; - before one "
+        "leaves it out: a:0,s:eng,-4 (default: all).",
         metavar="STREAM,...",
     )
     verify: bool = option(False, "Hold the result against the source before it gets its name (as vsr verify does).")

@@ -16,7 +16,7 @@ from vsr.core.media import WHOLE, MediaInfo, Span
 from vsr.data import quality, select
 from vsr.data.extraction import Extraction
 from vsr.data.select import Chosen, Mark
-from vsr.data.stills import StillMaker, losses, still_maker
+from vsr.data.stills import StillMaker, losses, still_maker, weaving
 from vsr.io.base import DecodeTally
 from vsr.io.decoding.decode import open_source
 from vsr.io.probe import probe
@@ -184,6 +184,5 @@ def open_footage(path: Path, wish: Extraction, looked: Looked) -> Footage:
     maker = still_maker(info, wish)
     passes = 2 if wish.windows is not None else 1
     looked.total += len(wish.at) or passes * info.frame_count
-    return Footage(
-        wish=wish, info=info, maker=maker, looked=looked, warnings=[*info.damage, *info.warnings, *losses(info, maker)]
-    )
+    warnings = [*info.damage, *info.warnings, *losses(info, maker), *weaving(info)]
+    return Footage(wish=wish, info=info, maker=maker, looked=looked, warnings=warnings)

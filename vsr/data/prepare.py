@@ -25,6 +25,7 @@ from vsr.data.lmdb_store import require_lmdb, write_store
 from vsr.data.preparation import Preparation
 from vsr.data.shot_windows import Cut, cut, look
 from vsr.data.split import assign
+from vsr.data.stills import weaving
 from vsr.data.triplets import make_triplet
 from vsr.data.window_ledger import PART, Record, files_of
 from vsr.engines.device import cores, use_threads
@@ -189,7 +190,7 @@ def _make(task: _Task, *, out: Path, wish: Preparation, heed: Callable[[], None]
     try:
         stamp = clip.stamp
         info, seen = look(clip, size=size, stride=stride, count=count, heed=heed)
-        warnings += [f"{clip.path}: {said}" for said in (*info.damage, *info.warnings)]
+        warnings += [f"{clip.path}: {said}" for said in (*info.damage, *info.warnings, *weaving(info))]
         if seen.damaged:
             warnings.append(f"{clip.path}: {seen.damaged} frames are damaged and not used")
         if len(seen.starts) < count:

@@ -14,8 +14,11 @@ from vsr.color.tables import luma_weights, output_color, resolve
 from vsr.core.errors import UnsupportedInput
 from vsr.core.frame import ColorSpec, Frame, Picture, pixel_format
 from vsr.core.media import MediaInfo
+from vsr.core.turn import UPRIGHT, turn_of
 from vsr.data.extraction import Box, Extraction
 from vsr.filters import BICUBIC, resize
+from vsr.io.decoding.interlacing import detect
+from vsr.io.images.animations import CONTAINER as ANIMATION
 from vsr.io.images.files import encode_image
 
 _SAR_SEEN = Fraction(1, 100)  # encoders round sizes, and write ratios such as 1281/1280 for it
@@ -87,6 +90,23 @@ def still_maker(info: MediaInfo, wish: Extraction) -> StillMaker:
     return StillMaker(wish=wish, color=color, box=box)
 
 
+def weaving(info: MediaInfo) -> list[str]:
+    """Say so where a frame holds two moments, which a picture of it shows as combs; a few frames are decoded for it.
+
+    Raises:
+        InputMissing, NotMedia: the file has gone or become another.
+    """
+    if info.kind != "video" or info.container == ANIMATION:
+        return []
+    found = detect(info)
+    if found.kind == "progressive" or (found.kind == "telecined" and found.evidence == "flags"):
+        return []
+    return [
+        f"{found.kind} ({found.detail}): a picture shows both fields of a frame; to merge them first: vsr upscale "
+        f"{info.path.name} -o merged.mkv -m nearest -s 1 --codec ffv1"
+    ]
+
+
 def losses(info: MediaInfo, maker: StillMaker) -> list[str]:
     """Say what of a source images cannot hold, or are not asked to."""
     video, wish = info.video, maker.wish
@@ -97,8 +117,11 @@ def losses(info: MediaInfo, maker: StillMaker) -> list[str]:
         said.append(f"{format.depth} bits a sample are rounded to {wish.depth}{keep}")
     if format.alpha:
         said.append("its alpha channel is left out")
-    if video.rotation:
-        said.append(f"images hold no rotation: they are written unturned ({video.rotation} degrees)")
+    if video.rotation or turn_of(video.display_matrix) != UPRIGHT:
+        moved = f"{video.rotation} degrees" if video.rotation else "mirrored"
+        said.append(f"images hold no rotation: they are written unturned ({moved})")
+    profiles = (word for word in video.side_data if word.startswith("ICC profile") and "srgb" not in word.lower())
+    said += [f"{word} is left out: colours may look different" for word in profiles]
     if abs(video.sar - 1) > _SAR_SEEN:
         said.append(f"images hold no sample aspect ratio ({video.sar}): they are written with square pixels")
     if wish.size is not None:

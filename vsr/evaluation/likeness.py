@@ -24,6 +24,7 @@ from vsr.filters import BILINEAR, Kernel, resize
 
 _LUMA = (0.2126, 0.7152, 0.0722)  # of the comparison alone, the same for both sides
 _BLOCK = 16  # a shift of colours is sought in means of so many samples each way: texture and noise average out there
+_SMALL, _SMALL_BLOCK = 128 * 128, 8  # of smaller pictures there would be too few
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,13 +43,41 @@ class View:
 class Likeness:
     """Two views compared. psnr: of luma, dB. shift: second less first, mean of R, G, B in 8-bit codes.
 
-    tint: root mean square of the same in blocks of 16x16, all channels. alpha: mean absolute difference in 8-bit codes.
+    tint: root mean square of the same in blocks of 16x16. blocks: (3, rows, columns) of the same, in blocks of 16x16,
+    of small pictures of 8x8. alpha: mean absolute difference in 8-bit codes.
     """
 
     psnr: float
     shift: tuple[float, float, float]
+    blocks: Tensor
     tint: float
     alpha: float = 0.0
+
+
+@dataclass(slots=True)
+class Drift:
+    """How surely colours shift: the blocks of all frames added up.
+
+    What was cut off or converted moves all blocks alike and leaves no doubt; an encoder moves each another way, and a
+    small picture has few. Frames are no more blocks, for each is made of the one before.
+    """
+
+    _frames: int = 0
+    _total: Tensor | None = None
+
+    def add(self, seen: Likeness) -> None:
+        self._frames += 1
+        self._total = seen.blocks.double() if self._total is None else self._total + seen.blocks
+
+    def doubts(self) -> tuple[float, float, float, float]:
+        """Give standard errors of the mean shifts, in 8-bit codes: of R, G and B against luma, and of luma."""
+        if self._total is None or self._total[0].numel() < 2:
+            return 0.0, 0.0, 0.0, 0.0
+        mean = self._total / self._frames
+        luma = luma_of(mean)
+        parts = torch.cat([mean - luma, luma[None]]).flatten(1)
+        red, green, blue, grey = (parts.std(dim=1) / math.sqrt(parts.shape[1])).tolist()
+        return red, green, blue, grey
 
 
 def view(frame: Frame, color: ColorSpec, *, width: int, height: int, turn: Turn = UPRIGHT) -> View:
@@ -71,9 +100,7 @@ def view(frame: Frame, color: ColorSpec, *, width: int, height: int, turn: Turn 
         rgb = _to_rgb(luma[0], chroma, matrix)
     alpha = shrunk(decoded.alpha, size[0], size[1]) if decoded.alpha is not None else None
     rgb = turned(rgb, turn)
-    red, green, blue = rgb
-    luma = red * _LUMA[0] + green * _LUMA[1] + blue * _LUMA[2]
-    return View(rgb=rgb, luma=luma, alpha=None if alpha is None else turned(alpha, turn))
+    return View(rgb=rgb, luma=luma_of(rgb), alpha=None if alpha is None else turned(alpha, turn))
 
 
 def lines(whole: View, first: int) -> View:
@@ -95,16 +122,23 @@ def shrunk(planes: Tensor, width: int, height: int) -> Tensor:
     return resize(rows, height, width, _kernel(planes.shape[-1], width))
 
 
+def luma_of(rgb: Tensor) -> Tensor:
+    """Give luma (..., H, W) of R, G, B (3, ..., H, W): of the comparison alone."""
+    weights = torch.tensor(_LUMA, dtype=rgb.dtype, device=rgb.device)
+    return torch.einsum("c,c...->...", weights, rgb)
+
+
 def distance(a: View, b: View) -> float:
     """Give the mean squared difference of luma."""
     return float((a.luma - b.luma).square().mean())
 
 
-def likeness(before: View, after: View) -> Likeness:
-    """Compare two views of one size."""
+def likeness(before: View, after: View, *, by_luma: bool = False) -> Likeness:
+    """Compare two views of one size. by_luma: take the tint of luma alone, where chroma lies between other lines."""
     difference = after.rgb - before.rgb
     height, width = difference.shape[-2:]
-    blocks = shrunk(difference, math.ceil(width / _BLOCK), math.ceil(height / _BLOCK)) * 255
+    wide = _blocks(difference, _BLOCK)
+    tinted = luma_of(wide) if by_luma else wide
     red, green, blue = (float(mean) * 255 for mean in difference.double().mean(dim=(1, 2)))
     alpha = 0.0
     if before.alpha is not None and after.alpha is not None:
@@ -113,9 +147,15 @@ def likeness(before: View, after: View) -> Likeness:
     return Likeness(
         psnr=min(100.0, -10 * math.log10(squared)) if squared > 0 else 100.0,
         shift=(red, green, blue),
-        tint=float(blocks.square().mean().sqrt()),
+        blocks=wide if height * width >= _SMALL else _blocks(difference, _SMALL_BLOCK),
+        tint=float(tinted.square().mean().sqrt()),
         alpha=alpha,
     )
+
+
+def _blocks(difference: Tensor, side: int) -> Tensor:
+    height, width = difference.shape[-2:]
+    return shrunk(difference, math.ceil(width / side), math.ceil(height / side)) * 255
 
 
 def side_by_side(before: View, after: View) -> tuple[NDArray[np.uint8], ...]:

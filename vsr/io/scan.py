@@ -13,6 +13,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from vsr.core.media import PacketIndex
+from vsr.io.decoding.alpha import begins_layer, is_layered
 
 _FALLBACK_RATE = Fraction(25)
 
@@ -54,14 +55,15 @@ def note(scan: Scan, packet: Packet[VideoStream]) -> None:
     scan.content.update(packet)
     scan.corrupt += packet.is_corrupt
     # WebM keeps alpha as a second coded picture beside the first.
-    scan.has_alpha_layer |= packet.has_sidedata("matroska_block_additional")
+    scan.has_alpha_layer |= is_layered(packet)
     pts = packet.pts if packet.pts is not None else packet.dts
     if packet.is_keyframe:
         scan.has_keyframe = True
         if pts is not None:
             if scan.keyframes and pts <= scan.keyframes[-1] and scan.latest is not None and pts < scan.latest:
                 scan.falls.append(len(scan.shown))
-            scan.keyframes.append(pts)
+            if begins_layer(packet):
+                scan.keyframes.append(pts)
     if packet.is_discard:
         return
     scan.before_keyframe += not scan.has_keyframe

@@ -16,6 +16,7 @@ from vsr.core.settings import fields
 from vsr.jobs.chunks import shortened
 from vsr.jobs.executors.base import Failed, Task
 from vsr.jobs.executors.here import Here
+from vsr.jobs.facts import turn_in_words
 from vsr.jobs.preflight import forecast_bytes
 from vsr.pipeline.chunk import segment_name
 
@@ -81,6 +82,7 @@ def _lines(job: Job, estimated_s: float | None) -> Iterator[str]:
     yield from _table(container=info.container, codec=video.codec, width=video.width, height=video.height)
     yield from _table(pixel_format=video.coded_pixel_format, time_base=str(video.time_base), rate=_text(video.rate))
     yield from _table(sar=str(video.sar), rotation=video.rotation, variable_frame_rate=info.packets.is_variable)
+    yield from _table(interlaced=video.is_interlaced, hdr10=video.hdr is not None)
     yield from _color("source.color", job.color)
     yield from ("", "[model]")
     card = job.card
@@ -95,6 +97,8 @@ def _lines(job: Job, estimated_s: float | None) -> Iterator[str]:
     yield from ("", "[output]")
     yield from _table(codec=out.codec, encoder=out.encoder, width=out.width, height=out.height)
     yield from _table(pixel_format=out.pixel_format, sar=str(out.sar), threads=out.threads)
+    yield from _table(rate=_text(out.rate), rotation=out.rotation, hdr10=out.hdr is not None)
+    yield from _table(deinterlace=job.deinterlace, field_order=job.field_order, autorotate=turn_in_words(job.turn))
     yield "options = { " + ", ".join(f"{_key(k)} = {_string(v)}" for k, v in out.options) + " }"
     yield from _color("output.color", out.tags)
     for stream in job.streams:

@@ -17,6 +17,7 @@ from vsr import __version__
 from vsr.core.errors import InputError
 from vsr.core.job import Job
 from vsr.core.media import MediaInfo
+from vsr.core.turn import Turn
 from vsr.io.images.sequences import kept_names
 from vsr.io.inputs import missing
 
@@ -51,7 +52,7 @@ def facts(job: Job) -> dict[str, str]:
         "hwaccel": job.settings.run.hwaccel,
         "deinterlace": job.deinterlace,
         "field order": job.field_order,
-        "turn": (job.turn.swaps, job.turn.flips_x, job.turn.flips_y),
+        "autorotate": turn_in_words(job.turn),
         "precision": compute.precision,
         "batch": compute.batch,
         "tile": compute.tile,
@@ -150,6 +151,12 @@ def _sample(file: Path) -> bytes:
 
 def _digest(*values: object) -> str:
     return hashlib.sha256(repr(values).encode()).hexdigest()
+
+
+def turn_in_words(turn: Turn) -> str:
+    """Say what is done to the pixels: two turns have the same words only if they are one."""
+    names = {"rows and columns swapped": turn.swaps, "left and right": turn.flips_x, "top and bottom": turn.flips_y}
+    return ", ".join(name for name, is_done in names.items() if is_done) or "nothing to turn"
 
 
 def _text(value: object) -> str:

@@ -35,21 +35,30 @@ class Decided:
     warnings: tuple[str, ...] = ()
 
 
+def as_read(info: MediaInfo, run: RunSettings) -> MediaInfo:
+    """Describe a source as it will be read, which nothing has to be decoded for: `auto` never makes fields frames."""
+    return fields_of(info) if run.deinterlace == "field" and _is_filmed(info) else info
+
+
+def _is_filmed(info: MediaInfo) -> bool:
+    return info.kind == "video" and info.container != ANIMATION
+
+
 def decide_deinterlacing(info: MediaInfo, run: RunSettings) -> Decided:
-    """Look at a source as far as `run.deinterlace` needs it, and decide.
+    """Look at a source as far as `run.deinterlace` needs it, which decodes some of its frames, and decide.
 
     Raises:
         UsageError: the fields are to be merged, and --decoder ffmpeg does not do it.
     """
     setting = run.deinterlace
-    if info.kind != "video" or info.container == ANIMATION:
+    if not _is_filmed(info):
         is_idle = setting in ("frame", "field")
         return Decided(info=info, warnings=("--deinterlace: no effect on images",) if is_idle else ())
     found = flagged(info) if setting == "off" else detect(info, max_pixels=run.max_pixels)
     merging, order, warnings = resolve_deinterlace(setting, found, decoder=run.decoder)
     each = {"off": "", "frame": "one picture is made of each frame", "field": "one picture is made of each field"}
     return Decided(
-        info=fields_of(info) if merging == "field" else info,
+        info=as_read(info, run),
         merging=merging,
         order=order,
         found=found,

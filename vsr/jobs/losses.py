@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from vsr.core.errors import DecodeError, OutputError
+from vsr.core.frame import pixel_format
 from vsr.core.job import Destination
-from vsr.core.media import MediaInfo, StreamPlan
+from vsr.core.media import MediaInfo, OutputSpec, Span, StreamPlan
+from vsr.core.settings import Settings
 from vsr.core.turn import UPRIGHT, turn_of
 from vsr.io.encoding import codecs
 from vsr.io.images.animations import CONTAINER as ANIMATION
@@ -17,6 +20,8 @@ from vsr.io.images.embedded import image_losses
 from vsr.io.metadata.sidedata import dropped, dropped_hdr
 from vsr.io.muxing import containers
 from vsr.io.muxing.labels import kept_metadata
+from vsr.io.muxing.layout import Layout, lift
+from vsr.io.muxing.outcome import lift_in_words
 from vsr.io.muxing.shape import keeps_shape
 
 _RICHEST = "mkv"  # the container that holds most: where a thing could be kept if not here
@@ -48,33 +53,6 @@ def losses(
     has_square_pixels: bool = False,
     encoder: str = "",
     decoder: str = "pyav",
-) -> tuple[str, ...]:
-    """Say what of `info` a result does not hold; arguments as for `losses_by_subject`."""
-    found = losses_by_subject(
-        info,
-        output_pixel_format,
-        codec,
-        streams,
-        destination,
-        is_turned=is_turned,
-        has_square_pixels=has_square_pixels,
-        encoder=encoder,
-        decoder=decoder,
-    )
-    return tuple(loss.text for loss in found)
-
-
-def losses_by_subject(
-    info: MediaInfo,
-    output_pixel_format: str,
-    codec: str,
-    streams: Sequence[StreamPlan],
-    destination: Destination,
-    *,
-    is_turned: bool = False,
-    has_square_pixels: bool = False,
-    encoder: str = "",
-    decoder: str = "pyav",
 ) -> tuple[Loss, ...]:
     """Give what of `info` a result of `codec` in `output_pixel_format` at `destination` does not hold; () for nothing.
 
@@ -84,6 +62,8 @@ def losses_by_subject(
     """
     container = destination.container
     found = [*_of_format(info, output_pixel_format, codec, destination)]
+    if is_turned:
+        found += _of_turn(info, output_pixel_format)
     if destination.kind == "video":
         found += _of_streams(streams)
         found += _of_container(info, container, is_turned=is_turned)
@@ -98,6 +78,42 @@ def losses_by_subject(
     is_image = info.kind != "video" or info.container == ANIMATION
     beside = image_losses(info, container) if is_image else dropped(info, codec, container=container, decoder=decoder)
     return (*found, *(Loss(subject="side data", text=said) for said in beside))
+
+
+def foretold(
+    info: MediaInfo,
+    settings: Settings,
+    where: Destination,
+    output: OutputSpec,
+    streams: Sequence[StreamPlan],
+    span: Span,
+) -> tuple[str, ...]:
+    """Say what of the source the planned result will not hold; --strict refuses it, before any work.
+
+    Raises:
+        DecodeError, OutputError: under --strict: the source is damaged; the result would hold less.
+    """
+    found = losses(
+        info,
+        output.pixel_format,
+        output.codec,
+        streams,
+        where,
+        is_turned=settings.encode.autorotate,
+        has_square_pixels=settings.encode.square_pixels,
+        encoder=output.encoder,
+        decoder=settings.run.decoder,
+    )
+    lost = (*(loss.text for loss in found), *_later(info, where, output, streams, span))
+    if settings.run.strict and info.damage:
+        raise DecodeError(
+            f"{info.path}: {'; '.join(info.damage)}", hint="Leave out --strict to go on with what is there."
+        )
+    if settings.run.strict and lost:
+        raise OutputError(
+            "; ".join(lost), hint="Choose an output that keeps it (.mkv does most), or leave out --strict."
+        )
+    return lost
 
 
 def moves(info: MediaInfo) -> str:
@@ -116,6 +132,14 @@ def _of_format(info: MediaInfo, made: str, codec: str, destination: Destination)
         return
     said, where = ", ".join(lost), _keeper(source, codec, destination)
     yield Loss(subject="pixel format", text=f"{said}; {where}" if where else said)
+
+
+def _of_turn(info: MediaInfo, made: str) -> Iterator[Loss]:
+    """Yield what a quarter turn costs where chroma is thinner one way than the other: 4:2:2 and 4:1:1."""
+    turn, fmt = turn_of(info.video.display_matrix), pixel_format(made)
+    if turn is not None and turn.swaps and fmt.family == "yuv" and fmt.chroma_shift_x > fmt.chroma_shift_y:
+        said = f"a quarter turn thins out the chroma of {made} the other way"
+        yield Loss(subject="pixel format", text=f"{said}; kept with --pix-fmt yuv444p, or without --autorotate")
 
 
 def _keeper(source: str, codec: str, destination: Destination) -> str:
@@ -142,6 +166,18 @@ def _codecs_for(source: str, container: str) -> list[str]:
         for codec in containers.rule_of(container).video
         if not codecs.format_losses(source, codecs.output_pixel_format(source, codec, container=container))
     ]
+
+
+def _later(
+    info: MediaInfo, where: Destination, output: OutputSpec, streams: Sequence[StreamPlan], span: Span
+) -> tuple[str, ...]:
+    """Say that all starts later, where the container holds no time before zero and something would stand there."""
+    shown = next((pts for pts in info.packets.pts if pts in span), None)
+    if where.kind != "video" or info.kind != "video" or shown is None:
+        return ()
+    rule = containers.rule_of(where.container)
+    later = lift(Layout(rule=rule, source=info, spec=output, streams=streams), (shown,), span)
+    return (lift_in_words(rule.name, later),) if later else ()
 
 
 def _of_streams(streams: Sequence[StreamPlan]) -> Iterator[Loss]:

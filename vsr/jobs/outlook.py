@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from vsr.color.tables import output_color, resolve
+from vsr.color.tables import resolve
 from vsr.core import presets
 from vsr.core.errors import InputError
 from vsr.core.frame import UNSPECIFIED, ColorSpec, pixel_format
@@ -26,7 +26,8 @@ from vsr.io.muxing import containers
 from vsr.io.muxing.labels import kept_metadata
 from vsr.jobs.destination import destination
 from vsr.jobs.interlaced import resolve_deinterlace
-from vsr.jobs.losses import Loss, losses_by_subject, moves, timecodes
+from vsr.jobs.losses import Loss, losses, moves, timecodes
+from vsr.jobs.output import made_color
 
 Verb = Literal["make", "keep", "copy", "convert", "change", "assume", "drop", "report"]
 
@@ -117,7 +118,7 @@ def _result(info: MediaInfo, settings: Settings, output: Path | None) -> _Result
     else:
         codec = where.container
         name = containers.image_pixel_format(source, codec, encode.image_depth)
-    lost = losses_by_subject(
+    lost = losses(
         info,
         name,
         codec,
@@ -125,6 +126,7 @@ def _result(info: MediaInfo, settings: Settings, output: Path | None) -> _Result
         where,
         is_turned=encode.autorotate,
         has_square_pixels=encode.square_pixels,
+        decoder=settings.run.decoder,
     )
     return _Result(destination=where, codec=codec, pixel_format=name, streams=streams, lost=lost)
 
@@ -169,7 +171,7 @@ _TAGS = ("matrix", "range", "primaries", "transfer")
 def _color(info: MediaInfo, made: _Result) -> Iterator[Outlook]:
     video = info.video
     known = resolve(video.color, pixel_format(video.pixel_format), video.width, video.height)
-    result = output_color(known, pixel_format(made.pixel_format))
+    result = made_color(known, made.pixel_format, made.destination)
     for name in _TAGS:
         said, taken, written = (str(getattr(color, name)) for color in (video.color, known, result))
         subject = f"colour {name}"
@@ -237,7 +239,8 @@ def _interlacing(info: MediaInfo, settings: Settings, interlacing: Interlacing |
     seen = f"{found.kind} ({found.detail})" if found.detail else found.kind
     if merging == "off":
         action: Verb = "report" if warnings else "keep"
-        return Outlook(action=action, subject="scan", detail="; ".join((seen, *warnings)))
+        is_told = bool(found.detail) and any(found.detail in said for said in warnings)
+        return Outlook(action=action, subject="scan", detail="; ".join((found.kind if is_told else seen, *warnings)))
     each = {"frame": "one picture a frame", "field": "one picture a field, twice as many frames"}[merging]
     said = f"{seen}: made {each} (--deinterlace {settings.run.deinterlace})"
     return Outlook(action="change", subject="scan", detail="; ".join((said, *warnings)))

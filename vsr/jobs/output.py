@@ -54,7 +54,7 @@ def output_spec(
     form, notes = _form(info, settings, where, size)
     is_video = where.kind == "video"
     _refuse_large(where, form, settings.run.max_pixels)
-    made_color = _color(color, form, where)
+    color_made = made_color(color, form.pixel_format, where)
     threads = encode.encoder_threads or chosen_before(earlier).threads or device.cores()
     interval = keyframe_interval(info, encode.keyint)
     hdr = video.hdr if is_video else None
@@ -63,12 +63,12 @@ def output_spec(
     spec = OutputSpec(
         codec=form.codec,
         encoder=form.encoder,
-        options=_options(info, settings, form, threads, interval, made_color, hdr) if is_video else (),
+        options=_options(info, settings, form, threads, interval, color_made, hdr) if is_video else (),
         width=form.width,
         height=form.height,
         pixel_format=form.pixel_format,
-        color=made_color,
-        tags=made_color,
+        color=color_made,
+        tags=color_made,
         time_base=video.time_base,
         rate=rate_hint(info),
         sar=size.sar,
@@ -83,10 +83,13 @@ def output_spec(
     return spec, notes
 
 
-def _color(source: ColorSpec, form: _Form, where: Destination) -> ColorSpec:
-    """Give what the result's codes mean. AVI has no word for full range, and its readers take YUV to be limited."""
-    made = output_color(source, pixel_format(form.pixel_format))
-    is_yuv = pixel_format(form.pixel_format).family == "yuv"
+def made_color(source: ColorSpec, name: str, where: Destination) -> ColorSpec:
+    """Give what the codes of a result in the pixel format `name` mean.
+
+    AVI has no word for full range, and its readers take YUV to be limited.
+    """
+    made = output_color(source, pixel_format(name))
+    is_yuv = pixel_format(name).family == "yuv"
     return replace(made, range="tv") if where.container == "avi" and is_yuv else made
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from vsr.color.tables import resolve
 from vsr.core.card import ModelCard
-from vsr.core.errors import DecodeError, IncompatibleModel, OutputError, UnsupportedInput, UsageError
+from vsr.core.errors import IncompatibleModel, UnsupportedInput, UsageError
 from vsr.core.events import Noted, Planned, Report, Warned, silent
 from vsr.core.frame import pixel_format
 from vsr.core.job import Chunk, Compute, Destination, Job
-from vsr.core.media import MediaInfo, OutputSpec, Span, StreamPlan
+from vsr.core.media import MediaInfo, Span, StreamPlan
 from vsr.core.sampling import Sampling
 from vsr.core.settings import Resolved, Settings
 from vsr.core.turn import UPRIGHT, Turn, turn_of
@@ -26,17 +26,15 @@ from vsr.engines import device, registry, trial
 from vsr.io.decoding import deinterlace
 from vsr.io.decoding.hwdecode import check_hwaccel
 from vsr.io.muxing import containers
-from vsr.io.muxing.layout import Layout, lift
-from vsr.io.muxing.outcome import lift_in_words
 from vsr.io.probe import probe
 from vsr.jobs import chunks as chunking
 from vsr.jobs import diffusion
 from vsr.jobs.destination import destination as decide_destination
 from vsr.jobs.facts import differences, facts, fingerprint
 from vsr.jobs.geometry import Target, target
-from vsr.jobs.interlaced import decide_deinterlacing
+from vsr.jobs.interlaced import as_read, decide_deinterlacing
 from vsr.jobs.journal import Record
-from vsr.jobs.losses import losses
+from vsr.jobs.losses import foretold
 from vsr.jobs.output import keyframe_interval, output_spec
 from vsr.jobs.preflight import refuse_impossible
 from vsr.jobs.records import chosen_before, recorded_facts, recorded_track
@@ -57,15 +55,13 @@ def plan(source: Path, destination: Path | Destination | None, resolved: Resolve
     settings = resolved.settings
     _refuse_unknowable(settings)
     found = probe(source, rate=_rate(settings.run.rate), max_pixels=settings.run.max_pixels)
-    decided = decide_deinterlacing(found, settings.run)
-    info = decided.info
+    info = as_read(found, settings.run)
     check_hwaccel(settings.run.hwaccel, info)
     span = time_span(info, settings.run.start, settings.run.end)
     turn = _turn(info, settings)
     choice, size = _model(info, settings, turn)
     sampling = diffusion.sampling(info, resolved, choice.card)
-    chunks = _chunks(info, span, choice.card, settings, sampling, decided.merging)
-    count = sum(chunk.frames for chunk in chunks)
+    count = sum(pts in span for pts in info.packets.pts or range(info.frame_count))
     diffusion.refuse_long_window(resolved, choice.card, count)
     trace = diffusion.trace(resolved, choice.card, first=chunking.first_place(info, span), count=count)
     where = _destination(info, destination, settings, choice, size)
@@ -74,9 +70,11 @@ def plan(source: Path, destination: Path | Destination | None, resolved: Resolve
     earlier = None if settings.run.restart else begun(where)
     output, notes = output_spec(info, settings, where, color=color, size=size, turn=turn, earlier=earlier)
     streams = _streams(info, settings, where)
-    lost = (*_losses(info, settings, where, output, streams), *_later(info, where, output, streams, span))
-    _refuse_losses(info, settings, lost)
+    lost = foretold(info, settings, where, output, streams, span)
     compute = _compute(info, settings, choice, sampling, earlier)
+    # The first to decode more than a frame: whatever can be refused without that has been by now.
+    decided = decide_deinterlacing(found, settings.run)
+    chunks = _chunks(info, span, choice.card, settings, sampling, decided.merging)
     warnings = (*info.warnings, *info.damage, *decided.warnings, *lost, *_remarks(settings, where))
     job = Job(
         source=info,
@@ -129,6 +127,10 @@ def _identified(job: Job, earlier: Record | None, report: Report) -> Job:
 def _refuse_unknowable(settings: Settings) -> None:
     if settings.run.address is not None and settings.run.cluster is None:
         raise UsageError("--address says where a cluster is, and none is asked for", hint="Add --cluster ray.")
+    if settings.run.decoder == "ffmpeg" and settings.run.hwaccel not in ("off", "auto"):
+        raise UsageError(
+            f"--hwaccel {settings.run.hwaccel} is decoded with --decoder pyav alone", hint="Leave out --decoder ffmpeg."
+        )
     if settings.run.strict and settings.run.decoder == "ffmpeg":
         raise UsageError(
             "--strict needs to know which frames were concealed, and the ffmpeg program does not tell",
@@ -211,6 +213,8 @@ def _remarks(settings: Settings, where: Destination) -> list[str]:
     encode = settings.encode
     names = ("codec", "crf", "encoder", "encoder_preset", "keyint", "codec_options", "pix_fmt")
     given = [name for name in names if getattr(encode, name) is not None]
+    given += ["max_bitrate"] if encode.max_bitrate != "auto" else []
+    given += ["map"] if settings.run.map is not None else []
     said += [f"{', '.join(given)}: no effect on images"] if given else []
     there = sum(1 for _ in where.path.iterdir()) if where.kind == "sequence" and where.path.is_dir() else 0
     if there and not where.is_shared:
@@ -227,53 +231,6 @@ def _streams(info: MediaInfo, settings: Settings, where: Destination) -> tuple[S
     if where.kind != "video":
         return ()
     return containers.plan_streams(info, where.container, audio=settings.run.audio, selection=settings.run.map)
-
-
-def _losses(
-    info: MediaInfo, settings: Settings, where: Destination, output: OutputSpec, streams: Sequence[StreamPlan]
-) -> tuple[str, ...]:
-    """Name what of the source the result will not hold."""
-    return losses(
-        info,
-        output.pixel_format,
-        output.codec,
-        streams,
-        where,
-        is_turned=settings.encode.autorotate,
-        has_square_pixels=settings.encode.square_pixels,
-        encoder=output.encoder,
-        decoder=settings.run.decoder,
-    )
-
-
-def _later(
-    info: MediaInfo, where: Destination, output: OutputSpec, streams: Sequence[StreamPlan], span: Span
-) -> tuple[str, ...]:
-    """Say that all starts later, where the container holds no time before zero and something would stand there."""
-    shown = next((pts for pts in info.packets.pts if pts in span), None)
-    if where.kind != "video" or info.kind != "video" or shown is None:
-        return ()
-    rule = containers.rule_of(where.container)
-    later = lift(Layout(rule=rule, source=info, spec=output, streams=streams), (shown,), span)
-    return (lift_in_words(rule.name, later),) if later else ()
-
-
-def _refuse_losses(info: MediaInfo, settings: Settings, lost: Sequence[str]) -> None:
-    """Refuse what --strict does not let pass, before any work.
-
-    Raises:
-        DecodeError, OutputError: the source is damaged; the result would hold less.
-    """
-    if not settings.run.strict:
-        return
-    if info.damage:
-        raise DecodeError(
-            f"{info.path}: {'; '.join(info.damage)}", hint="Leave out --strict to go on with what is there."
-        )
-    if lost:
-        raise OutputError(
-            "; ".join(lost), hint="Choose an output that keeps it (.mkv does most), or leave out --strict."
-        )
 
 
 def _compute(

@@ -116,6 +116,7 @@ def _refuse_unusable(resolved: Resolved, at: Sequence[str], frames: Sequence[int
                 f"{output} is one picture, {len(at) + len(frames)} frames are asked for",
                 hint="Name a folder with -o, or leave it out.",
             )
+        atomic.check_writable(output)
 
 
 def _planned(source: Path, output: Path | None, resolved: Resolved, report: Report) -> Job:

@@ -70,6 +70,15 @@ def publish(work: Work) -> Published:
     return Published(frames=joined.frames, warnings=tuple(joined.warnings), verified=verified)
 
 
+def recover(work: Work) -> Published:
+    """Give the result that an earlier run published and did not tidy up after; it is verified where that is asked for.
+
+    Raises:
+        VerifyError: the result, which stands, does not hold.
+    """
+    return Published(frames=work.done_frames, verified=_verified(work.job, work.job.destination.path))
+
+
 def _verified(job: Job, target: Path) -> str:
     return in_words(prove(job, target)) if job.settings.run.verify else ""
 

@@ -26,7 +26,7 @@ from vsr.jobs.executors.base import Executor, Failed, Finished, Task, Working
 from vsr.jobs.executors.opening import executor_for
 from vsr.jobs.plan import plan
 from vsr.jobs.preflight import in_words, refuse_endless
-from vsr.jobs.publish import Published, publish
+from vsr.jobs.publish import Published, publish, recover
 from vsr.jobs.rehearsal import forecast_seconds, rehearse
 from vsr.jobs.remote import staged_remote
 from vsr.jobs.watch import Watch
@@ -293,7 +293,7 @@ class _Shift:
 
     def _finish(self, opened: _Open) -> Summary:
         work, job = opened.work, opened.work.job
-        made = Published(frames=work.done_frames) if is_published(job.destination) else publish(work)
+        made = recover(work) if is_published(job.destination) else publish(work)
         results = [work.results[chunk.index] for chunk in job.chunks]
         known = (*job.warnings, *work.warnings, *opened.warnings)
         late = (*(warning for result in results for warning in result.warnings), *made.warnings)

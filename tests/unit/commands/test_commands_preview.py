@@ -110,3 +110,9 @@ def test_every_setting_of_upscale_is_one_of_preview() -> None:
 
     own = {"dry_run"}
     assert {param.name for param in upscale.params} - own <= {param.name for param in preview.params}
+
+
+def test_a_url_is_refused_by_its_name(calls: ModuleType) -> None:
+    with pytest.raises(UsageError, match=r"s3://bucket/film\.mkv is a URL") as error:
+        _vsr("s3://bucket/film.mkv", "--frame", "300")
+    assert (error.value.exit_code, calls.seen) == (2, [])

@@ -84,3 +84,11 @@ def test_binary_and_folder_are_no_presets(tmp_path: Path) -> None:
     for name in ("binary.toml", "folder.toml"):
         with pytest.raises(SettingsError, match=name):
             presets.find(str(tmp_path / name))
+
+
+def test_another_codec_takes_away_what_a_preset_says_to_its_own_encoder() -> None:
+    deep = {"codec": "hevc", "encoder": "libx265", "codec_options": "x265-params=aq-mode=3", "keyint": 50}
+    made = presets.resolve(
+        {"codec": "av1"}, presets.Preset(name="mine", path=Path(), description="", values=deep)
+    ).settings.encode
+    assert (made.codec, made.encoder, made.codec_options, made.keyint) == ("av1", None, None, 50)

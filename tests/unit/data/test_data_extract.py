@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+from dataclasses import replace
 from fractions import Fraction
 
 import cv2
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.media import BT709, make_clip, make_images, make_sound, picture, planes_of, read_number, truncate
+from tests.scanlines import HEIGHT, TOP, WIDTH, woven, write
 from vsr.core.errors import (
     ChangedSinceStart,
     DiskFull,
@@ -29,6 +31,8 @@ from vsr.data import extract as extracting
 from vsr.data import ledger, manifest
 from vsr.data.extract import extract
 from vsr.data.extraction import Box, Extraction
+from vsr.data.stills import losses, still_maker
+from vsr.io.probe import probe
 
 
 def tree(folder):
@@ -375,3 +379,26 @@ def test_progress_ends_with_all_frames(clip, tmp_path):
 def test_wishes_that_cannot_be_are_refused(settings):
     with pytest.raises(UsageError):
         Extraction(**settings)
+
+
+def test_what_is_interlaced_or_mirrored_is_told(tmp_path):
+    def moving(moment):
+        return 128 + 100 * np.sin((np.arange(WIDTH) + 5 * moment) / 4) * np.ones((HEIGHT, 1))
+
+    write(tmp_path / "tape.mp4", woven(moving, 8, first=TOP), flag="tff")
+    said = []
+    extract(tmp_path / "tape.mp4", tmp_path / "out", report=lambda e: said.append(e) if isinstance(e, Warned) else None)
+    (warning,) = [event.message for event in said]
+    assert "interlaced" in warning and "vsr upscale tape.mp4 -o merged.mkv" in warning
+    video = replace(probe(tmp_path / "tape.mp4").video, display_matrix=(-65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30))
+    mirrored = replace(probe(tmp_path / "tape.mp4"), video=video)
+    assert losses(mirrored, still_maker(mirrored, Extraction())) == [
+        "images hold no rotation: they are written unturned (mirrored)"
+    ]
+
+
+def test_a_profile_that_is_left_out_is_told(tmp_path):
+    info = probe(make_images(tmp_path / "shots", count=2)[0].parent)
+    tagged = replace(info, video=replace(info.video, side_data=("ICC profile (RGB, Display P3)",)))
+    (said,) = losses(tagged, still_maker(tagged, Extraction()))
+    assert said.startswith("ICC profile (RGB, Display P3) is left out")

@@ -24,6 +24,7 @@ from vsr.io.probe import probe
 
 BT709 = ColorSpec(matrix="bt709", range="tv", primaries="bt709", transfer="bt709", siting="left")
 WIDTH, HEIGHT = 64, 48
+_VPX = {"deadline": "realtime", "lag-in-frames": "0", "auto-alt-ref": "0", "b": "300k"}
 
 
 def drawn(number: int, name: str) -> tuple[Plane, ...]:
@@ -125,6 +126,41 @@ def test_a_chunk_of_it_is_that_of_the_whole(tmp_path: Path) -> None:
     assert [frame.pts for frame in part] == [frame.pts for frame in whole]
     for one, other in zip(part, whole, strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(one.planes, other.planes, strict=True))
+
+
+def misaligned(folder: Path, codec: str) -> Path:
+    """Write a clip whose colours begin anew at frames 0, 6 and 12, and whose alpha at 0 and 9."""
+    parts = []
+    for place, keys in enumerate(((0, 6, 12), (0, 9))):
+        parts.append(folder / f"{place}.webm")
+        with av.open(str(parts[-1]), "w") as out:
+            stream = out.add_stream(codec, rate=25, options=dict(_VPX))
+            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuva420p"
+            for number in range(18):
+                frame = av.VideoFrame(WIDTH, HEIGHT, "yuva420p")
+                for plane, target in zip(drawn(number, "yuva420p"), frame.planes, strict=True):
+                    rows = np.frombuffer(memoryview(target), np.uint8).reshape(-1, target.line_size)
+                    rows[: plane.shape[0], : plane.shape[1]] = plane
+                frame.pts, frame.pict_type = number, int(number in keys)
+                out.mux(stream.encode(frame))
+            out.mux(stream.encode(None))
+    path = folder / "misaligned.webm"
+    with av.open(str(parts[0])) as colours, av.open(str(parts[1])) as veils, av.open(str(path), "w") as out:
+        stream = out.add_stream_from_template(colours.streams.video[0])
+        for packet, other in zip(colours.demux(video=0), veils.demux(video=0), strict=True):
+            if packet.size:
+                packet.set_sidedata(other.get_sidedata("matroska_block_additional"))
+                packet.stream = stream
+                out.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
+def test_a_chunk_begins_where_both_pictures_do(codec: str, tmp_path: Path) -> None:
+    """VP8 decodes alpha from any place on, and gives other samples without a word."""
+    info = probe(misaligned(tmp_path, codec))
+    assert info.packets.keyframes == (0,)
+    assert len(info.packets.pts) == 18
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,12 @@ def test_sound_that_does_not_fit_says_where_it_would() -> None:
     assert plan.reason == "webm cannot hold aac audio; use an .mkv output to keep them"
 
 
+@pytest.mark.parametrize("container", ["ts", "avi"])
+def test_a_timecode_that_does_not_fit_is_named_with_a_home(container: str) -> None:
+    (plan,) = plan_streams(media(stream(1, "data", "tmcd")), container)
+    assert plan.reason == f"{container} cannot hold timecode tracks; use a .mov output to keep it"
+
+
 def test_avi_is_refused_for_times_that_it_cannot_hold() -> None:
     with pytest.raises(OutputError, match="equal steps"):
         plan_streams(media(pts=(10, 11, 12)), "avi")

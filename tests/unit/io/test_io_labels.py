@@ -104,6 +104,15 @@ def test_timecode_stays_and_moves_with_the_first_frame(old: str, new: str, tmp_p
         assert said["timecode"] == wanted
 
 
+def test_webm_tells_the_timecode_of_a_mov(tmp_path: Path) -> None:
+    source = tagged(tmp_path / "in.mov", {"timecode": "01:00:00:00"})
+    assert [plan for plan in plan_streams(probe(source), "webm") if plan.is_loss and plan.codec == "tmcd"] == []
+    joined(source, tmp_path / "out.webm", codec="vp9")
+    with av.open(str(tmp_path / "out.webm")) as file:
+        said = dict(file.metadata) | dict(file.streams.video[0].metadata)
+    assert "01:00:00:00" in said.values()
+
+
 @pytest.mark.parametrize("new", [".mp4", ".mkv"])
 def test_a_cover_that_is_stream_0_is_a_cover_still(new: str, tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", cover="first", audio=1, frames=9)

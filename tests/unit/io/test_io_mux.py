@@ -364,6 +364,26 @@ def test_frames_with_a_gap_go_into_avi(tmp_path: Path) -> None:
     assert times_of(tmp_path / "out.avi") == times_of(source)
 
 
+def test_avi_counts_by_the_rate_of_the_header_where_the_mean_is_another(tmp_path: Path) -> None:
+    """The encoder is told the mean, 3/4 of the rate here: frame 1 would be shown at 0.053 s."""
+    source = make_clip(tmp_path / "in.mkv", pts=[0, 1, 2, 4], frames=4, codec="ffv1", b_frames=0)
+    info = probe(source)
+    assert info.video.rate == 25
+    spec = replace(make_spec(info, "ffv1"), rate=Fraction(75, 4))
+    segments = make_segments(tmp_path, spec, info.packets.pts, [4])
+    join(
+        segments,
+        tmp_path / "out.avi",
+        source=info,
+        spec=spec,
+        container="avi",
+        streams=(),
+        pts=info.packets.pts,
+        durations=info.packets.durations,
+    )
+    assert times_of(tmp_path / "out.avi") == times_of(source)
+
+
 @pytest.mark.parametrize("faststart", [True, False])
 def test_the_index_stands_first_where_asked(faststart: bool, uneven: Path, tmp_path: Path) -> None:
     upscale(uneven, tmp_path / "out.mp4", faststart=faststart)

@@ -64,6 +64,16 @@ def test_what_has_a_flag_of_its_own_is_sent_there(text: str, flag: str) -> None:
         ("x264-params=pass=1", "one pass"),
         ("x265-params=csv=/tmp/a.csv", "log"),
         ("color_range=pc", "source"),
+        ("intra-refresh=1", "closed"),
+        ("x264-params=colormatrix=bt470bg", "source"),
+        ("x265-params=range=full", "source"),
+        ("svtav1-params=matrix-coefficients=5", "source"),
+        ("svtav1-params=resize-mode=1", "source"),
+        ("x264-params=interlaced=1", "whole pictures"),
+        ("x265-params=interlace=1", "whole pictures"),
+        ("drop-threshold=60", "whole pictures"),
+        ("x264-params=opencl=1", "same bytes"),
+        ("x264opts=open-gop=1", "another name"),
     ],
 )
 def test_what_correctness_rests_on_is_refused_in_words(text: str, why: str) -> None:
@@ -82,8 +92,8 @@ def test_the_users_word_is_the_last() -> None:
     }
 
 
-@pytest.mark.parametrize("flags", ["-cgop", "+pass1", "+gray-cgop"])
-def test_flags_that_would_open_groups_or_take_two_passes_are_refused(flags: str) -> None:
+@pytest.mark.parametrize("flags", ["-cgop", "+pass1", "+gray-cgop", "+ilme+ildct"])
+def test_flags_that_would_open_groups_take_two_passes_or_make_fields_are_refused(flags: str) -> None:
     with pytest.raises(SettingsError):
         joined_options((("flags", "+cgop"),), (("flags", flags),))
 

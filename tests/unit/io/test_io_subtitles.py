@@ -80,6 +80,12 @@ def test_every_moment_shows_what_it_showed() -> None:
         assert found == (["\\N".join(wanted)] if wanted else [])
 
 
+def test_an_event_of_no_length_is_not_lost_where_there_is_place_for_one() -> None:
+    events = Events(is_single=True)
+    made = [*events.add(5, 5, b"0,0,,,,,,,a"), *events.add(20, 20, b"0,0,,,,,,,b"), *events.end()]
+    assert [(begin, end, line[-1:]) for begin, end, line in made] == [(5, 6, b"a"), (20, 21, b"b")]
+
+
 def test_the_styles_of_ass_are_said_to_be_lost(tmp_path: Path) -> None:
     info = probe(make_clip(tmp_path / "in.mkv", subtitles=["ass", "srt"]))
     plans = [plan for plan in plan_streams(info, "mp4") if plan.codec == "mov_text"]

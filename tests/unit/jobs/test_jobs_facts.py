@@ -42,6 +42,8 @@ def planned(clip: Path, name: str = "out.mkv", **settings: object) -> Job:
         ("tile", 32, "tile"),
         ("stride", 2, "stride"),
         ("decoder", "ffmpeg", "decoder"),
+        ("deinterlace", "field", "deinterlace"),
+        ("hwaccel", "auto", "hwaccel"),
     ],
 )
 def test_what_touches_a_pixel_is_named(clip, setting, value, named):
@@ -54,10 +56,32 @@ def test_what_touches_a_pixel_is_named(clip, setting, value, named):
 def test_an_option_of_the_encoder_is_named(clip):
     before = facts(planned(clip, codec="h264", crf=18.0))
     assert differences(before, facts(planned(clip, codec="h264", crf=20.0))) == ["encoder crf: 20, was 18"]
+    capped = differences(before, facts(planned(clip, codec="h264", max_bitrate="1M")))
+    assert [text.partition(":")[0] for text in capped] == ["encoder bufsize", "encoder maxrate"]
+    tuned = differences(before, facts(planned(clip, codec="h264", codec_options="tune=film")))
+    assert tuned == ["encoder tune: film, was nothing"]
+
+
+def test_a_turn_is_named_as_its_setting_is(tmp_path):
+    clip = make_clip(tmp_path / "in.mov", frames=3, rotation=90)
+    kept, turned = facts(planned(clip)), facts(planned(clip, autorotate=True))
+    (said,) = [text for text in differences(turned, kept) if text.startswith("autorotate")]
+    assert said.startswith("autorotate: nothing to turn, was rows and columns swapped")
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"), [("workers", 1), ("overwrite", True), ("force", True), ("max_pixels", 1 << 20)]
+    ("setting", "value"),
+    [
+        ("workers", 1),
+        ("overwrite", True),
+        ("force", True),
+        ("max_pixels", 1 << 20),
+        ("verify", True),
+        ("strict", True),
+        ("audio", False),
+        ("map", "v"),
+        ("faststart", False),
+    ],
 )
 def test_what_touches_no_pixel_is_no_fact(clip, setting, value):
     assert differences(facts(planned(clip)), facts(planned(clip, **{setting: value}))) == []

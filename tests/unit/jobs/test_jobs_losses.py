@@ -11,7 +11,7 @@ import pytest
 from vsr.core.frame import ColorSpec
 from vsr.core.job import Destination
 from vsr.core.media import ChapterInfo, HdrMetadata, MediaInfo, PacketIndex, StreamInfo, StreamPlan, VideoInfo
-from vsr.jobs.losses import losses, losses_by_subject, moves
+from vsr.jobs.losses import losses, moves
 
 VIDEO = VideoInfo(
     index=0,
@@ -41,13 +41,17 @@ def to(container: str) -> Destination:
     return Destination(path=Path("out"), kind=kind, container=container)  # type: ignore[arg-type]
 
 
+def words(*given: object, **asked: bool) -> tuple[str, ...]:
+    return tuple(loss.text for loss in losses(*given, **asked))  # type: ignore[arg-type]
+
+
 def with_format(name: str) -> MediaInfo:
     return replace(INFO, video=replace(VIDEO, pixel_format=name))
 
 
 @pytest.mark.parametrize("container", ["mp4", "mkv", "mov", "webm", "ts"])
 def test_a_plain_video_loses_nothing(container: str) -> None:
-    assert losses(INFO, "yuv420p", "h264", (), to(container)) == ()
+    assert words(INFO, "yuv420p", "h264", (), to(container)) == ()
 
 
 @pytest.mark.parametrize(
@@ -69,7 +73,7 @@ def test_a_plain_video_loses_nothing(container: str) -> None:
 def test_what_frames_lose_is_told_with_what_would_hold_it(
     source: str, made: str, codec: str, container: str, said: list[str]
 ) -> None:
-    found = losses(with_format(source), made, codec, (), to(container))
+    found = words(with_format(source), made, codec, (), to(container))
     assert len(found) == len(said)
     for text, begin in zip(found, said, strict=True):
         assert text.startswith(begin)
@@ -84,7 +88,7 @@ def test_streams_that_are_left_out_are_named_with_the_reason() -> None:
         StreamPlan(index=5, action="drop", codec="mp3", reason="not asked for", is_wanted=False, is_whole=False),
         StreamPlan(index=6, action="convert", codec="mov_text", reason="its styles are lost", is_whole=False),
     )
-    found = losses_by_subject(INFO, "yuv420p", "h264", plans, to("mp4"))
+    found = losses(INFO, "yuv420p", "h264", plans, to("mp4"))
     assert [(loss.subject, loss.text) for loss in found] == [
         ("stream 3", "stream 3 is left out: mp4 cannot hold it; use .mkv"),
         ("stream 6", "stream 6: its styles are lost"),
@@ -93,34 +97,34 @@ def test_streams_that_are_left_out_are_named_with_the_reason() -> None:
 
 def test_chapters_and_the_display_matrix_are_lost_where_the_container_has_none() -> None:
     info = replace(INFO, chapters=(CHAPTER,) * 3, video=replace(VIDEO, rotation=90, display_matrix=TURNED))
-    chapters, matrix = losses(info, "yuv420p", "ffv1", (), to("avi"))
+    chapters, matrix = words(info, "yuv420p", "ffv1", (), to("avi"))
     assert "no chapters: 3 left out" in chapters and ".mkv" in chapters
     assert "90 degrees" in matrix and "--autorotate" in matrix
-    assert losses(info, "yuv420p", "h264", (), to("mp4")) == ()
-    assert losses(info, "yuv420p", "ffv1", (), to("avi"), is_turned=True) == (chapters,)
+    assert words(info, "yuv420p", "h264", (), to("mp4")) == ()
+    assert words(info, "yuv420p", "ffv1", (), to("avi"), is_turned=True) == (chapters,)
 
 
 def test_what_frames_carry_is_lost_where_no_stream_takes_it() -> None:
     video = replace(VIDEO, hdr=HdrMetadata(max_cll=900, max_fall=400), side_data=("closed captions", "HDR10+ metadata"))
     info = replace(INFO, video=video, metadata=(("timecode", "01:00:00:00"),))
-    by = {loss.subject: loss.text for loss in losses_by_subject(info, "yuv420p", "hevc", (), to("mov"))}
+    by = {loss.subject: loss.text for loss in losses(info, "yuv420p", "hevc", (), to("mov"))}
     assert by.keys() == {"side data"} and by["side data"].startswith("HDR10+ metadata")  # the last one
-    assert len(losses(info, "yuv420p", "hevc", (), to("mov"))) == 1
-    found = losses_by_subject(info, "yuv420p", "ffv1", (), to("avi"))
+    assert len(words(info, "yuv420p", "hevc", (), to("mov"))) == 1
+    found = losses(info, "yuv420p", "ffv1", (), to("avi"))
     assert [loss.subject for loss in found] == ["timecode", "HDR10 metadata", "side data", "side data"]
     assert "01:00:00:00" in found[0].text and ".mkv" in found[1].text and "hevc" in found[2].text
-    images = losses_by_subject(info, "gbrp", "png", (), to("png"))
+    images = losses(info, "gbrp", "png", (), to("png"))
     assert [loss.subject for loss in images] == ["HDR10 metadata", "side data", "side data"]
     photo = replace(INFO, kind="image", container="image2", video=replace(VIDEO, side_data=("EXIF data",)))
-    assert losses(photo, "gbrp", "png", (), to("png")) == ()
-    assert len(losses(photo, "yuv420p", "h264", (), to("mp4"))) == 1
+    assert words(photo, "gbrp", "png", (), to("png")) == ()
+    assert len(words(photo, "yuv420p", "h264", (), to("mp4"))) == 1
 
 
 def test_tags_that_a_container_does_not_hold_are_named() -> None:
     info = replace(INFO, metadata=(("title", "A film"), ("Location", "+1-2/"), ("encoder", "Lavf"), ("timecode", "1")))
     by = {
         name: [
-            loss.text for loss in losses_by_subject(info, "yuv420p", "h264", (), to(name)) if loss.subject == "metadata"
+            loss.text for loss in losses(info, "yuv420p", "h264", (), to(name)) if loss.subject == "metadata"
         ]
         for name in ("ts", "avi", "mkv", "mp4", "mov")
     }
@@ -141,11 +145,11 @@ def test_images_hold_pixels_alone() -> None:
         chapters=(CHAPTER,),
         packets=PacketIndex(pts=(0, 1, 9), durations=(1, 8, 1)),
     )
-    found = losses_by_subject(info, "gbrp", "png", (), to("png"))
+    found = losses(info, "gbrp", "png", (), to("png"))
     assert [loss.subject for loss in found] == ["streams", "chapters", "times", "display matrix", "sample aspect ratio"]
     assert found[0].text == "images hold no audio, subtitle: left out"
     assert "mirrored" in found[3].text and "16/15" in found[4].text
-    baked = losses_by_subject(info, "gbrp", "png", (), to("png"), is_turned=True, has_square_pixels=True)
+    baked = losses(info, "gbrp", "png", (), to("png"), is_turned=True, has_square_pixels=True)
     assert baked == found[:3]
 
 

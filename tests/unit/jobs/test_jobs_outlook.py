@@ -216,3 +216,15 @@ def test_images_have_no_times_and_no_scan(tmp_path: Path) -> None:
     make_images(tmp_path / "shots", count=3)
     lines = told(probe(tmp_path / "shots"))
     assert lines["container"] == ("keep", "a folder of images, png") and not {"times", "scan"} & set(lines)
+
+
+def test_avi_says_that_full_range_becomes_limited() -> None:
+    full = replace(INFO, video=replace(VIDEO, color=ColorSpec(matrix="bt709", range="pc")))
+    assert told(full, output="out.avi")["colour range"] == ("convert", "pc becomes tv")
+    assert told(full, output="out.mkv")["colour range"] == ("keep", "pc")
+
+
+def test_what_the_scan_found_is_told_once() -> None:
+    whole = Interlacing(kind="progressive", order="tff", evidence="content", detail="flagged, but whole")
+    action, detail = told(INFO, interlacing=whole)["scan"]
+    assert (action, detail.count("flagged, but whole")) == ("report", 1)

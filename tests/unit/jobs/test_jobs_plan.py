@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.media import make_clip
+from tests.media import make_clip, make_images
 from tests.scanlines import HEIGHT, TOP, WIDTH, woven, write
 from vsr.core.errors import UsageError
 from vsr.core.job import Job
 from vsr.core.presets import resolve
+from vsr.jobs.describe import to_toml
 from vsr.jobs.plan import plan
 
 
@@ -73,3 +75,23 @@ def test_several_devices_are_of_one_plan(tmp_path):
     one, two = planned(clip, device="cpu"), planned(clip, device="cpu,cpu")
     assert (one.compute.devices, two.compute.devices) == (("cpu",), ("cpu", "cpu"))
     assert one.fingerprint == two.fingerprint
+
+
+def test_hardware_is_not_asked_of_the_ffmpeg_program(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "a.mkv", frames=2)
+    with pytest.raises(UsageError, match="--hwaccel cuda is decoded with --decoder pyav alone"):
+        plan(clip, tmp_path / "b.mkv", resolve({"model": "nearest", "hwaccel": "cuda", "decoder": "ffmpeg"}))
+
+
+def test_images_say_which_settings_do_nothing_to_them(tmp_path: Path) -> None:
+    (picture,) = make_images(tmp_path / "in", count=1)
+    job = plan(picture, tmp_path / "b.png", resolve({"model": "nearest", "map": "a", "max_bitrate": "1M"}))
+    assert "max_bitrate, map: no effect on images" in job.warnings
+
+
+def test_a_dry_run_tells_of_fields_and_turns(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "a.mov", frames=2, rotation=90)
+    job = plan(clip, tmp_path / "b.mov", resolve({"model": "nearest", "autorotate": True, "deinterlace": "frame"}))
+    told = tomllib.loads(to_toml(job))["output"]
+    assert (told["rotation"], told["deinterlace"], told["hdr10"]) == (0, "frame", False)
+    assert told["autorotate"].startswith("rows and columns swapped")

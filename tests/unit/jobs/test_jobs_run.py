@@ -337,3 +337,12 @@ def test_a_log_that_cannot_be_written_stops_no_job(clip):
     with pytest.raises(OSError, match="the log's disk is full"):
         run(planned(clip, "other.mkv"), full)
     assert sorted(path.name for path in clip.parent.iterdir()) == ["in.mkv", "other.mkv", "out.mkv"]
+
+
+def test_a_result_that_was_named_before_a_kill_is_still_verified(clip, monkeypatch):
+    job = planned(clip)
+    with monkeypatch.context() as patched:
+        patched.setattr(Work, "discard", lambda work: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(job)
+    assert "checks hold" in run(planned(clip, verify=True)).verified

@@ -2,9 +2,9 @@
 
 While x264 and SVT-AV1 meet a cap their threads look at each other's unfinished frames, so that no two runs give the
 same bytes; with one thread they do, at a fraction of the speed. libvpx takes from frames far below a cap as well. So
-these write a segment without the cap, which few ever meet, and only one that is too large is decoded and encoded again,
-under the cap and with one thread. The decision is made of the first segment's bytes, which are the same in every run.
-x265 keeps a cap in one go.
+these write a segment without the cap, which few ever meet, and only one that is too large anywhere is decoded and
+encoded again, under the cap and with one thread. The decision is made of the sizes of the first segment's packets,
+which are the same in every run. x265 keeps a cap in one go.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -23,12 +24,15 @@ from vsr.core.frame import Frame, SideData, pixel_format
 from vsr.core.media import OutputSpec
 from vsr.io.atomic import translate
 from vsr.io.base import Sink, Written
+from vsr.io.decoding.alpha import layered_decoder
 from vsr.io.decoding.frames import plane_views
 from vsr.io.encoding.encode import PyavSink
+from vsr.io.encoding.encoders import BUFFER_S
 from vsr.io.encoding.options import joined_options, with_parameters
 from vsr.io.encoding.segments import open_segment
+from vsr.io.scan import packets
 
-_AHEAD_S = Fraction(9, 5)  # of the cap's rate: nine tenths of its buffer are full when a player begins
+_FULL = Fraction(9, 10)  # of a player's buffer when it begins to show: what x264 reckons with
 _SPS = b"\x00\x00\x01\x67"  # start of H.264's sequence parameter set; its level is the third byte after
 
 
@@ -53,8 +57,23 @@ def _uncapped(spec: OutputSpec) -> OutputSpec:
     return replace(spec, options=tuple(options.items()))
 
 
+def runs_dry(sizes: Sequence[int], seconds: Sequence[Fraction], *, limit: int) -> bool:
+    """Whether a player that is sent `limit` bits a second lacks a packet when its time has come.
+
+    sizes: bytes of the packets in decoding order. seconds: how long the frames are shown, in order of presentation.
+    """
+    most = limit * BUFFER_S
+    held = most * _FULL
+    for size, lasting in zip(sizes, seconds, strict=True):
+        held -= 8 * size
+        if held < 0:
+            return True
+        held = min(Fraction(most), held + limit * lasting)
+    return False
+
+
 class CappedSink:
-    """A `Sink` that writes one segment, twice where the first is larger than the cap allows."""
+    """A `Sink` that writes one segment, twice where the first is larger somewhere than the cap allows."""
 
     def __init__(self, path: Path, spec: OutputSpec, limit: int) -> None:
         self._path = path
@@ -86,9 +105,13 @@ class CappedSink:
     def _encoded_again(self, written: Written) -> Written:
         with open_segment(self._path) as segment:
             second = PyavSink(self._again, self._capped_spec(segment))
-            for frame in self._frames(segment, written):
-                second.write(frame)
-            made = second.close()
+            try:
+                for frame in self._frames(segment, written):
+                    second.write(frame)
+                made = second.close()
+            except BaseException:
+                second.abort()
+                raise
         if made.pts != written.pts:
             raise EncodeError(f"{self._path} holds {written.frames} frames, {made.frames} could be read back")
         return made
@@ -100,8 +123,8 @@ class CappedSink:
             self._again.unlink(missing_ok=True)
 
     def _is_over(self, written: Written) -> bool:
-        seconds = sum(written.durations) * self._spec.time_base
-        return 8 * written.bytes > self._limit * (seconds + _AHEAD_S)
+        seconds = [duration * self._spec.time_base for duration in written.durations]
+        return runs_dry(self._sink.packet_sizes, seconds, limit=self._limit)
 
     def _capped_spec(self, segment: InputContainer) -> OutputSpec:
         """Give the spec for the second time: one thread, and the first header's level, for one header serves all."""
@@ -120,13 +143,17 @@ class CappedSink:
     def _frames(self, segment: InputContainer, written: Written) -> Iterator[Frame]:
         """Yield the segment's frames with the times they had."""
         format = pixel_format(self._spec.pixel_format)
-        times: Sequence[tuple[int, int]] = tuple(zip(written.pts, written.durations, strict=True))
-        for index, frame in enumerate(segment.decode(video=0)):
-            pts, duration = times[index]
+        stream = segment.streams.video[0]
+        own = layered_decoder(self._spec.codec) if format.alpha else None
+        decoder = own or stream.codec_context
+        shown = (frame for packet in chain(packets(segment, stream), [None]) for frame in decoder.decode(packet))
+        for index, frame in enumerate(shown):
+            if index == written.frames:
+                raise EncodeError(f"{self._path} holds {written.frames} frames, more could be read back")
             yield Frame(
                 index=index,
-                pts=pts,
-                duration=duration,
+                pts=written.pts[index],
+                duration=written.durations[index],
                 planes=plane_views(frame, format),
                 format=format,
                 side_data=self._side_data[index],

@@ -51,6 +51,7 @@ class PyavSink:
         self._pts: list[int] = []
         self._durations: list[int] = []
         self._out: list[int] = []
+        self._sizes: list[int] = []  # of the packets, as they came out
         self._waiting: dict[int, int] = {}  # durations of the frames inside the encoder, by pts
         self._captions: dict[int, bytes] = {}  # of the same frames
 
@@ -63,7 +64,7 @@ class PyavSink:
         """
         self._check(frame)
         try:
-            if self._container is None:
+            if self._file is None:
                 self._open(frame.pts)
             assert self._stream is not None
             self._waiting[frame.pts] = frame.duration
@@ -88,6 +89,7 @@ class PyavSink:
         try:
             self._mux(self._stream, None)
             self._container.close()
+            self._container = self._stream = None  # closed, but an encoder keeps its memory for as long as it is known
             self._file.flush()
             os.fsync(self._file.fileno())
             size = os.fstat(self._file.fileno()).st_size
@@ -106,6 +108,11 @@ class PyavSink:
             durations=tuple(self._durations),
             bytes=size,
         )
+
+    @property
+    def packet_sizes(self) -> tuple[int, ...]:
+        """Give the bytes of the packets that the encoder has given so far, in decoding order."""
+        return tuple(self._sizes)
 
     def abort(self) -> None:
         """Close and remove the file, if this sink opened it."""
@@ -161,6 +168,7 @@ class PyavSink:
             packet.duration = self._waiting.pop(packet.pts)
             packet.dts = self._decode_time(packet.pts) + self._shift
             self._out.append(packet.pts)
+            self._sizes.append(packet.size)
             packet.pts += self._shift
             if segment_format(self._spec.encoder, self._spec.pixel_format) == "matroska":
                 # It counts whole milliseconds: the packet's place is all that it has to hold.

@@ -25,7 +25,7 @@ VP9_SPEEDS = {  # deadline and cpu-used, as libvpx's own guides pair them
     "slow": ("good", "1"),
     "best": ("good", "0"),
 }
-_BUFFER_S = 2  # of the decoder's buffer that a cap is held over: short peaks may stand above it
+BUFFER_S = 2  # of the decoder's buffer that a cap is held over: short peaks may stand above it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ def capped(wish: Wish) -> Options:
     """Give the cap in the words of most encoders, in bits a second; nothing where there is none."""
     if wish.max_bitrate is None:
         return ()
-    return (("maxrate", str(wish.max_bitrate)), ("bufsize", str(_BUFFER_S * wish.max_bitrate)))
+    return (("maxrate", str(wish.max_bitrate)), ("bufsize", str(BUFFER_S * wish.max_bitrate)))
 
 
 def x264(wish: Wish) -> Options:

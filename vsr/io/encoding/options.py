@@ -18,6 +18,7 @@ PARAMETERS: Mapping[str, str] = {
     "libx265": "x265-params",
     "libsvtav1": "svtav1-params",
 }
+_OTHER_NAMES: Mapping[str, str] = {"x264opts": "x264-params"}  # FFmpeg knows it by both
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*")
 _FLAGS = {
@@ -35,19 +36,36 @@ _FLAGS = {
 _TWO_PASSES = "a chunk is encoded in one pass"
 _CLOSED = "segments are joined at keyframes, so that groups of pictures stay closed"
 _GEOMETRY = "size, times and colours are the source's"
+_WHOLE = "frames are whole pictures, all of which stay"
 _REPEATABLE = "the same job gives the same bytes"
 _QUIET = "vsr's own log is all that is written"
 _REFUSED: Mapping[str, str] = {
     **dict.fromkeys(("pass", "stats", "passlogfile", "multi-pass-opt-analysis", "slow-firstpass"), _TWO_PASSES),
-    **dict.fromkeys(("open-gop", "irefresh-type", "forced-idr", "forced_idr", "annexb", "gop-lookahead"), _CLOSED),
     **dict.fromkeys(
-        ("asm", "non-deterministic", "sliced-threads", "thread_type", "frame-dup", "const-vbv"), _REPEATABLE
+        ("open-gop", "irefresh-type", "intra-refresh", "forced-idr", "forced_idr", "annexb", "gop-lookahead"), _CLOSED
+    ),
+    **dict.fromkeys(
+        ("asm", "opencl", "non-deterministic", "sliced-threads", "thread_type", "frame-dup", "const-vbv"), _REPEATABLE
     ),
     **dict.fromkeys(("log-level", "log", "csv", "csv-log-level", "recon", "dump-yuv", "progress"), _QUIET),
     **dict.fromkeys(("analysis-save", "analysis-load", "analysis-reuse-file"), _QUIET),
     **dict.fromkeys(("video_size", "s", "time_base", "framerate", "fps", "input-res", "width", "height"), _GEOMETRY),
     **dict.fromkeys(("input-csp", "input-depth", "colorspace", "color_primaries", "color_trc"), _GEOMETRY),
     **dict.fromkeys(("color_range", "chroma_sample_location", "aspect", "sar"), _GEOMETRY),
+    # The same in the languages of x264, x265 and SVT-AV1, which would contradict what stands in the container.
+    **dict.fromkeys(("colorprim", "transfer", "colormatrix", "range", "chromaloc", "input-range"), _GEOMETRY),
+    **dict.fromkeys(("color-primaries", "transfer-characteristics", "matrix-coefficients"), _GEOMETRY),
+    **dict.fromkeys(("color-range", "chroma-sample-position", "fps-num", "fps-denom"), _GEOMETRY),
+    **dict.fromkeys(("resize-mode", "resize-denom", "resize-kf-denom"), _GEOMETRY),
+    **dict.fromkeys(("interlaced", "interlace", "tff", "bff", "fake-interlaced", "field", "pulldown"), _WHOLE),
+    **dict.fromkeys(("drop-threshold", "skip_threshold"), _WHOLE),
+}
+_NO_FLAGS: Mapping[str, str] = {
+    "-cgop": _CLOSED,
+    "pass1": _TWO_PASSES,
+    "pass2": _TWO_PASSES,
+    "ildct": _WHOLE,
+    "ilme": _WHOLE,
 }
 # Another way of steering the rate: what it stands in for is left out, or the encoder would follow that.
 _STANDS_IN_FOR: Mapping[str, frozenset[str]] = {
@@ -75,6 +93,8 @@ def parse_codec_options(text: str) -> Options:
             )
         if key in found:
             raise SettingsError(f"the codec option {key!r} is given twice")
+        if key in _OTHER_NAMES:
+            raise SettingsError(f"the codec option {key!r} has another name here", hint=f"Use {_OTHER_NAMES[key]}=...")
         _refuse(key, key)
         found[key] = value
     for name in PARAMETERS.values():
@@ -139,9 +159,9 @@ def _parameters_text(ours: Iterable[tuple[str, str]], over: Iterable[tuple[str, 
 
 
 def _flags(ours: str, asked: str) -> str:
-    for word in ("-cgop", "pass1", "pass2"):
+    for word, why in _NO_FLAGS.items():
         if word in asked:
-            raise SettingsError(f"the flag {word} is not to be had: {_CLOSED if word == '-cgop' else _TWO_PASSES}")
+            raise SettingsError(f"the flag {word} is not to be had: {why}")
     asked = asked if asked[:1] in "+-" else f"+{asked}"
     return f"{asked}{ours if ours[:1] in ('+', '') else f'+{ours}'}"
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from vsr.core.media import MediaInfo
+from vsr.io.images import density as densities
 from vsr.io.images import exif as exif_blocks
 from vsr.io.images import icc as profiles
 from vsr.io.images.ifd import Field, is_tiff, longs, pack_directory, raw, read_directory, shorts
@@ -30,10 +31,14 @@ _HOLDERS = ("png", "jpeg", "tiff", "webp")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embedded:
-    """What a file carries. icc, exif: as they stand in it, b"" where it has none. other: what is not carried on."""
+    """What a file carries. icc, exif: as they stand in it, b"" where it has none. other: what is not carried on.
+
+    density: as in `SideData`, across and down as the samples lie.
+    """
 
     icc: bytes = b""
     exif: bytes = b""
+    density: tuple[int, ...] = ()
     other: tuple[str, ...] = ()
 
 
@@ -52,18 +57,25 @@ def read_embedded(kind: str, data: bytes) -> Embedded:
     return Embedded(
         icc=found.icc if profiles.is_profile(found.icc) else b"",
         exif=found.exif if is_tiff(found.exif) else b"",
+        density=found.density,
         other=found.other,
     )
 
 
-def embed(kind: str, data: bytes, *, icc: bytes = b"", exif: bytes = b"") -> bytes:
-    """Put a profile and an EXIF block into the bytes of an image as OpenCV writes it.
+def embed(kind: str, data: bytes, *, icc: bytes = b"", exif: bytes = b"", density: tuple[int, ...] = ()) -> bytes:
+    """Put a profile, an EXIF block and the density into the bytes of an image as OpenCV writes it.
 
     What the file cannot hold stays out, as `image_losses` says before: EXIF of more than a segment in a JPEG. A TIFF is
     told that its fourth channel is alpha, which OpenCV does not.
     """
     if kind == "tiff":
-        return _into_tiff(data, icc, exif)
+        return _into_tiff(data, icc, exif, density)
+    if density and kind == "jpeg":
+        data = densities.into_jpeg(data, density)
+    if density and kind == "webp" and not exif:
+        exif = densities.block(density)
+    if density and kind == "png":
+        data = _behind_header(data, _png_chunk(b"pHYs", densities.into_png(density)))
     if not icc and not exif:
         return data
     writers = {"png": _into_png, "jpeg": _into_jpeg, "webp": _into_webp}
@@ -152,6 +164,7 @@ def webp_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _from_png(data: bytes) -> Embedded:
     icc = exif = b""
+    density: tuple[int, ...] = ()
     kinds, other = set(), []
     for kind, content in png_chunks(data):
         kinds.add(kind)
@@ -162,6 +175,8 @@ def _from_png(data: bytes) -> Embedded:
             icc = icc if unpacker.eof else b""
         elif kind == b"eXIf":
             exif = content
+        elif kind == b"pHYs":
+            density = densities.of_png(content)
         elif kind == b"gAMA" and int.from_bytes(content, "big") != _SRGB_GAMMA:
             other.append(f"gamma of {100000 / max(1, int.from_bytes(content, 'big')):.3g} (gAMA)")
         elif kind == b"cICP" and content[:2] not in (b"\1\x0d", b"\1\1"):  # BT.709 primaries, sRGB's or BT.709's curve
@@ -170,14 +185,17 @@ def _from_png(data: bytes) -> Embedded:
             other.append("XMP data")
     if kinds & {b"iCCP", b"sRGB", b"cICP"}:  # any of these is stronger than gAMA
         other = [word for word in other if "gAMA" not in word]
-    return Embedded(icc=icc, exif=exif, other=tuple(other))
+    return Embedded(icc=icc, exif=exif, density=density, other=tuple(other))
 
 
 def _from_jpeg(data: bytes) -> Embedded:
     parts: dict[int, bytes] = {}
     count, exif, other = 0, b"", []
+    density: tuple[int, ...] = ()
     for _, marker, content in jpeg_segments(data):
-        if marker == 0xE2 and content.startswith(b"ICC_PROFILE\0"):
+        if marker == 0xE0 and content.startswith(b"JFIF\0") and len(content) >= 12:
+            density = densities.of_jpeg(content)
+        elif marker == 0xE2 and content.startswith(b"ICC_PROFILE\0"):
             parts[content[12]], count = content[14:], content[13]
         elif marker == 0xE2 and content.startswith(b"MPF\0"):
             other.append("further pictures (MPF: a gain map or a preview)")
@@ -187,14 +205,14 @@ def _from_jpeg(data: bytes) -> Embedded:
             other.append("XMP data")
     is_whole = sorted(parts) == list(range(1, count + 1))
     icc = b"".join(parts[number] for number in sorted(parts)) if is_whole else b""
-    return Embedded(icc=icc, exif=exif, other=tuple(other))
+    return Embedded(icc=icc, exif=exif, density=density, other=tuple(other))
 
 
 def _from_tiff(data: bytes) -> Embedded:
     found = read_directory(data)
     icc = found.fields[ICC_TAG].data if ICC_TAG in found.fields else b""
     other = ("XMP data",) if _XMP_TAG in found.fields else ()
-    return Embedded(icc=icc, exif=exif_blocks.block_of(found), other=other)
+    return Embedded(icc=icc, exif=exif_blocks.block_of(found), density=densities.of_directory(found), other=other)
 
 
 def _from_webp(data: bytes) -> Embedded:
@@ -211,8 +229,12 @@ def _into_png(data: bytes, icc: bytes, exif: bytes) -> bytes:
         added += _png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc))
     if exif:
         added += _png_chunk(b"eXIf", exif)
+    return _behind_header(data, added)
+
+
+def _behind_header(data: bytes, chunks: bytes) -> bytes:
     after_header = 8 + 25
-    return data[:after_header] + added + data[after_header:]
+    return data[:after_header] + chunks + data[after_header:]
 
 
 def _png_chunk(kind: bytes, content: bytes) -> bytes:
@@ -264,10 +286,10 @@ def riff(chunks: Sequence[tuple[bytes, bytes]]) -> bytes:
     return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
 
 
-def _into_tiff(data: bytes, icc: bytes, exif: bytes) -> bytes:
+def _into_tiff(data: bytes, icc: bytes, exif: bytes, density: tuple[int, ...]) -> bytes:
     """Write the directory anew at the file's end; the old one stays where it is, and nothing points to it."""
     found = read_directory(data)
-    added: dict[int, Field] = {}
+    added: dict[int, Field] = densities.fields(density) if density else {}
     if icc:
         added[ICC_TAG] = raw(icc)
     if found.numbers(_SAMPLES) == (4,) and found.numbers(_PHOTOMETRIC) == (2,):

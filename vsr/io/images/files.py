@@ -74,7 +74,7 @@ class ImageSource:
                 format=format,
                 color=self.info.video.color,
                 is_keyframe=True,
-                side_data=_side_data(data),
+                side_data=_side_data(file, data),
             )
 
 
@@ -303,7 +303,8 @@ def with_side_data(data: bytes, frame: Frame) -> bytes:
     kind = image_kind(data[:16]) or ""
     is_color = frame.format.family != "gray" or kind == "webp"  # WebP has no grey
     profile = frame.side_data.icc if icc.fits(frame.side_data.icc, is_color=is_color) else b""
-    return embedded.embed(kind, data, icc=profile, exif=frame.side_data.exif)
+    beside = frame.side_data
+    return embedded.embed(kind, data, icc=profile, exif=beside.exif, density=beside.density)
 
 
 def write_whole(target: Path, data: bytes) -> None:
@@ -343,10 +344,14 @@ def _load(file: Path, max_pixels: int) -> bytes:
         raise DecodeError(f"{file} cannot be read: {error.strerror}") from error
 
 
-def _side_data(data: bytes) -> SideData:
-    """Give profile and EXIF; the latter says upright, as the planes are."""
+def _side_data(file: Path, data: bytes) -> SideData:
+    """Give profile, EXIF and density of a picture that is upright, as the planes are."""
     found = embedded.read_embedded(image_kind(data[:16]) or "", data)
-    return SideData(icc=found.icc, exif=upright(found.exif)) if found.icc or found.exif else NO_SIDE_DATA
+    density = found.density
+    if len(set(density)) == 2 and parse_header(file, data).orientation >= 5:
+        density = density[::-1]
+    made = SideData(icc=found.icc, exif=upright(found.exif), density=density)
+    return made if made != SideData() else NO_SIDE_DATA
 
 
 def _fit(file: Path, planes: tuple[Plane, ...], format: PixelFormat) -> tuple[Plane, ...]:

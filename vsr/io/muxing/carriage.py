@@ -20,6 +20,7 @@ _NAMES_FOR_PEOPLE = {
     "mov_text": "mov_text", "subrip": "SubRip", "ass": "ASS", "webvtt": "WebVTT", "eia_608": "CEA-608",
     "scte_35": "SCTE-35 marks", "klv": "KLV", "timed_id3": "timed ID3 tags", "mebx": "timed metadata (mebx)",
     "gpmd": "telemetry (gpmd)", "camm": "camera motion (camm)", "dvd_nav_packet": "DVD navigation",
+    "tmcd": "timecode tracks",
 }  # fmt: skip
 
 
@@ -135,7 +136,7 @@ def _reason(stream: StreamInfo, rule: ContainerRule) -> str:
     if stream.kind == "data":
         if stream.codec in ("", "bin_data"):
             return "data tracks are not copied"
-        where = _home(stream)
+        where = ".mov" if stream.codec == "tmcd" else _home(stream)  # written anew, not copied
         way = f"; use a {where} output to keep it" if where else ", nor can any other container that is written"
         return f"{rule.name} cannot hold {_words(stream.codec)}{way}"
     if not stream.codec and stream.kind != "attachment":

@@ -135,6 +135,8 @@ def _track_timescale(denominator: int) -> int:
 def video_time_base(plan: Layout) -> Fraction:
     """Give the finest the container may count in: mov and mp4 count whole ticks of 1/den, AVI whole frames."""
     tick = plan.spec.time_base
-    if plan.rule.name == "avi":
-        return 1 / plan.spec.rate if plan.spec.rate else tick
+    if plan.rule.counts_frames:
+        # The header's rate, by which `carriage` counts too; the spec's is the mean, which a gap makes another.
+        rate = plan.source.video.rate or plan.spec.rate
+        return 1 / rate if rate else tick
     return Fraction(1, tick.denominator)

@@ -124,6 +124,7 @@ CONTAINERS: Mapping[str, ContainerRule] = {
             flags=_set(_MATROSKA_FLAGS),
             has_chapters=True,
             has_rotation=True,
+            has_timecode=True,
         ),
         ContainerRule(
             name="ts",

@@ -90,7 +90,9 @@ def losses(plan: Layout, told: Told) -> Iterator[str]:
     if missing:
         yield f"{name} does not hold the metadata {', '.join(missing)}"
     yield from told.tracks
-    unsaid = [word for word in ("matrix", "range") if getattr(told, word) == UNSPECIFIED != getattr(tags, word)]
+    # Silence about the range is taken for limited, so that only full range is lost by it.
+    known = {"matrix": tags.matrix, "range": UNSPECIFIED if tags.range == "tv" else tags.range}
+    unsaid = [word for word, value in known.items() if getattr(told, word) == UNSPECIFIED != value]
     if unsaid:
         yield f"{name} with {plan.spec.codec} does not keep the colour {' and '.join(unsaid)}: players will guess"
     if (later := plan.timing.shift + (plan.timing.start or 0)) > 0:

@@ -51,7 +51,8 @@ class Events:
             return
         yield from self._until(begin)
         self._since = begin if not self._shown else max(begin, self._since)
-        self._shown.append((end, dialogue))
+        # An event of no length is shown for a tick: one at a time, it would be gone.
+        self._shown.append((max(end, begin + 1), dialogue))
 
     def end(self) -> Iterator[tuple[int, int, bytes]]:
         """Yield what is still shown."""

@@ -35,6 +35,7 @@ from vsr.io.images.animations import describe_animation
 from vsr.io.inputs import check_regular, open_input
 from vsr.io.limits import MAX_PIXELS, check_packets, ffmpeg_limit
 from vsr.io.tags import SITINGS, color_spec
+from vsr.io.witness import nal
 
 _TRIES = 600  # packets that a decoder may refuse before the first picture is given up
 
@@ -226,6 +227,9 @@ class _Trail:
         data = bytes(packet)
         if codec == "aac":
             data = _without_adts(data)
+        elif codec in nal.CODECS:
+            context = self.stream.codec_context
+            data = nal.pictures(data, codec, (context.extradata if context is not None else None) or b"")
         self.times.append(packet.pts if packet.pts is not None else packet.dts)
         self.durations.append(packet.duration or 0)
         self.digests.append(hashlib.sha256(data).digest())
@@ -297,7 +301,7 @@ def _stream(stream: Stream, trails: Mapping[int, _Trail]) -> StreamFacts:
         kind=str(stream.type),
         codec=_codec(stream),
         language=language if language != "und" else None,
-        title=stream.metadata.get("title") or None,
+        title=_title(stream),
         dispositions=tuple(str(flag.name) for flag in Disposition if stream.disposition & flag),
         is_cover=bool(stream.disposition & Disposition.attached_pic),
         extradata=hashlib.sha256(extradata).hexdigest() if extradata else "",
@@ -305,9 +309,15 @@ def _stream(stream: Stream, trails: Mapping[int, _Trail]) -> StreamFacts:
         name=stream.metadata.get("filename", "") if stream.type == "attachment" else "",
         mime=stream.metadata.get("mimetype", "") if stream.type == "attachment" else "",
         digest=hashlib.sha256(stream.data or b"").hexdigest() if isinstance(stream, AttachmentStream) else "",
-        timecode=stream.metadata.get("timecode"),
+        timecode=next((value for key, value in stream.metadata.items() if key.lower() == "timecode"), None),
         sample_rate=context.sample_rate if isinstance(context, AudioCodecContext) else 0,
     )
+
+
+def _title(stream: Stream) -> str | None:
+    """Give a stream's title; FFmpeg calls that of a track in MP4 and MOV its name."""
+    is_track = stream.container.format.name.startswith("mov")
+    return stream.metadata.get("title") or (stream.metadata.get("name") if is_track else None) or None
 
 
 def _chapters(container: InputContainer) -> tuple[ChapterFacts, ...]:

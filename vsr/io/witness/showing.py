@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import cast
 
 import av
 import av.error
 import numpy as np
-from av.sidedata.sidedata import SideData
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -25,9 +23,11 @@ from vsr.core.media import WHOLE
 from vsr.io.base import Source
 from vsr.io.decoding.formats import Unpacker, travel_format
 from vsr.io.images.animations import AnimationSource
+from vsr.io.images.exif import told
 from vsr.io.images.files import ImageSource
 from vsr.io.inputs import open_input
 from vsr.io.limits import MAX_PIXELS, ffmpeg_limit
+from vsr.io.metadata.sidedata import carried
 from vsr.io.witness.reading import FileFacts
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
@@ -37,7 +37,7 @@ Plane = NDArray[np.uint8] | NDArray[np.uint16]
 class Shown:
     """A frame that is shown: its place from 0, its time in exact seconds (None: only its place is known).
 
-    captions, icc, exif: hashes of what it carries, b"" for nothing.
+    captions, icc, exif: hashes of what it carries (of EXIF: what it tells, in whatever order), b"" for nothing.
     """
 
     place: int
@@ -74,7 +74,7 @@ def shown(facts: FileFacts, *, threads: int = 1, max_pixels: int = MAX_PIXELS) -
         for place, image in enumerate(reader.frames(WHOLE)):
             beside = image.side_data
             time = image.pts * facts.images.video.time_base if is_moving else None
-            yield Shown(place=place, time=time, icc=_hash(beside.icc), exif=_hash(beside.exif), _decoded=image)
+            yield Shown(place=place, time=time, icc=_hash(beside.icc), exif=_hash(told(beside.exif)), _decoded=image)
         return
     known = sorted(time for time in facts.video.trail.times if time is not None)
     base = facts.video.trail.time_base
@@ -92,7 +92,7 @@ def shown(facts: FileFacts, *, threads: int = 1, max_pixels: int = MAX_PIXELS) -
                 place=place,
                 time=None if ticks is None else ticks * base,
                 is_interlaced=frame.interlaced_frame,
-                captions=_captions(frame),
+                captions=_hash(carried(frame).captions),  # which also breaks the frame's tie with its side data
                 _decoded=frame,
                 _target=target,
                 _unpack=unpack,
@@ -133,11 +133,6 @@ def _planes(frame: av.VideoFrame, format: PixelFormat) -> tuple[Plane, ...]:
         plain = np.ascontiguousarray(row[:, :wide])
         found.append(plain if format.dtype is np.uint8 else plain.view(np.uint16))
     return tuple(found)
-
-
-def _captions(frame: av.VideoFrame) -> bytes:
-    items = cast("Iterable[SideData]", frame.side_data)
-    return b"".join(_hash(bytes(item)) for item in items if item.type.name == "A53_CC")
 
 
 def _hash(data: bytes) -> bytes:

@@ -154,7 +154,7 @@ def usual(traits: Traits, resolved: Resolved) -> Resolved:
 def kept_deep(traits: Traits, resolved: Resolved) -> Resolved:
     """Give the settings with which a picture of PQ or HLG keeps at least 10 bits; what the user chose by flag stays."""
     encode = resolved.settings.encode
-    if traits.kind != "video" or traits.transfer not in _HDR:
+    if traits.kind != "video" or traits.transfer not in _HDR or _is_for_one_encoder(resolved):
         return resolved
     container = encode.container or traits.container
     codec = encode.codec or default_codec(container)
@@ -170,6 +170,12 @@ def kept_deep(traits: Traits, resolved: Resolved) -> Resolved:
     kept = [name for name in ("crf", "encoder_preset") if codec == "hevc" and resolved.origins[name] == "flag"]
     made = _with(resolved, {**{name: getattr(encode, name) for name in kept}, **wanted}, "HDR in 10 bits")
     return replace(made, origins={**made.origins, **dict.fromkeys(kept, "flag")})
+
+
+def _is_for_one_encoder(resolved: Resolved) -> bool:
+    """Whether the user named an encoder, or options that another one would not understand."""
+    names = [name for name in ("encoder", "codec_options") if resolved.origins[name] == "flag"]
+    return any(getattr(resolved.settings.encode, name) != "hardware" for name in names)
 
 
 def _with(resolved: Resolved, settings: Mapping[str, Value], name: str) -> Resolved:

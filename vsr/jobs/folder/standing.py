@@ -29,7 +29,7 @@ _CLOCK_S = 0.05  # file systems tell time in ticks, and a little late
 # How the machine does it, not what comes of it.
 _NO_TRACE = {
     "device", "batch", "tile", "workers", "chunk_frames", "cluster", "address", "max_pixels", "overwrite", "restart",
-    "force", "strict", "trace", "trace_frames",
+    "force", "strict", "verify", "trace", "trace_frames",
 }  # fmt: skip
 
 

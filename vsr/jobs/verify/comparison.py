@@ -9,7 +9,8 @@ from fractions import Fraction
 
 from vsr.core.media import StreamPlan
 from vsr.io.muxing.containers import ContainerRule
-from vsr.io.witness.reading import FileFacts
+from vsr.io.muxing.transcode import PRIMING
+from vsr.io.witness.reading import FileFacts, StreamFacts
 from vsr.jobs.verify.expected import Expected, Finding
 
 
@@ -58,15 +59,27 @@ def bounds(source: FileFacts, expected: Expected) -> tuple[Fraction | None, Frac
 def lift_of(
     source: FileFacts, plans: Sequence[StreamPlan], rule: ContainerRule | None, begin: Fraction | None
 ) -> Fraction:
-    """Give how much later everything must be in a container that holds no time before zero."""
-    if rule is None or rule.has_negative_times or source.images is not None:
+    """Give how much later everything must be, because no container shows a picture before zero, and some hold no sound.
+
+    Sound that is encoded anew begins with what primes its decoder; in a cut nothing else stands before zero.
+    """
+    if rule is None or rule.counts_frames or source.images is not None:
         return Fraction(0)
-    kept = {plan.index for plan in plans if plan.action != "drop"}
-    starts = [(source.picture.first or Fraction(0)) - (begin or 0)]
-    if begin is None:
-        sides = [stream for stream in source.streams if stream.index in kept and not stream.is_cover]
-        starts += [first for stream in sides if (first := stream.trail.first) is not None]
+    starts = [source.picture.first or Fraction(0)] if begin is None else [Fraction(0)]
+    if not rule.has_negative_times:
+        actions = {plan.index: plan for plan in plans if plan.action != "drop"}
+        for stream in source.streams:
+            if stream.index not in actions or stream.is_cover or stream.kind == "attachment":
+                continue
+            primed, first = _priming(stream, actions[stream.index]), stream.trail.first
+            starts += [-primed] if begin is not None else [first - primed] if first is not None else []
     return max(Fraction(0), -min(starts))
+
+
+def _priming(stream: StreamFacts, plan: StreamPlan) -> Fraction:
+    if plan.action != "convert" or not stream.sample_rate:
+        return Fraction(0)
+    return Fraction(PRIMING.get(plan.codec, 0), stream.sample_rate)
 
 
 def same(check: str, detail: str = "") -> Finding:

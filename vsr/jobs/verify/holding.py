@@ -27,6 +27,7 @@ _RIFF = _set("title artist album comment copyright date genre language track enc
 _SERVICE = frozenset({"service_name", "service_provider"})
 _KEYS = {"mp4": _ITUNES, "mov": _UDTA, "avi": _RIFF, "ts": _SERVICE}
 _NO_TAGS = ("avi", "nut")  # FFV1 says nothing of colours itself, and neither do they
+_NO_SHAPE = ("avi",)  # what lies in an AVI has the shape that its codec says, and FFmpeg's FFV1 in it says none
 _HDR = ("h264", "hevc", "av1")
 _CAPTIONS = ("h264", "hevc")
 _NO_LAST_DURATION = ("ts", "avi", "nut", "images")
@@ -67,6 +68,11 @@ def holds_key(container: str, key: str) -> bool:
 def holds_tags(container: str) -> bool:
     """Whether colour tags are kept by the container or by the codecs that it holds."""
     return container not in _NO_TAGS
+
+
+def holds_shape(container: str, codec: str) -> bool:
+    """Whether the sample aspect ratio is kept."""
+    return container != "images" and not (container in _NO_SHAPE and codec == "ffv1")
 
 
 def holds_hdr(codec: str) -> bool:

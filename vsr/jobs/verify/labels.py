@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator
 
 from vsr.io.witness.reading import ChapterFacts, FileFacts
 from vsr.jobs.verify.comparison import Comparison, broken, by, clock, lost, same
 from vsr.jobs.verify.expected import Finding
 from vsr.jobs.verify.holding import NOISE, holds_key
 from vsr.jobs.verify.streams import check_labels
+
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
 
 
 def check_chapters(held: Comparison) -> Iterator[Finding]:
@@ -45,16 +48,13 @@ def check_chapters(held: Comparison) -> Iterator[Finding]:
 def check_metadata(held: Comparison) -> Iterator[Finding]:
     """Hold the tags of the whole file, what muxers say of themselves left out, and those of the video stream."""
     before, after = _tags(held.source.metadata), _tags(held.result.metadata)
-    is_cut = held.begin is not None
+    if before.get("location-eng") == before.get("location"):
+        before.pop("location-eng", None)  # MOV says it once for all languages and once for one
     gone: list[str] = []
     unheld: list[str] = []
     for key, value in before.items():
-        if (is_cut and key == "timecode") or key == "timecode":
-            continue
         got = after.get(key)
-        if got is not None and (
-            got.strip() == value.strip() or (key in ("date", "creation_time") and got[:4] in value)
-        ):
+        if key == "timecode" or (got is not None and _says_the_same(key, value, got)):
             continue
         said = f"{key} {value[:60]!r}" if got is None else f"{key} is {got[:60]!r}, not {value[:60]!r}"
         (gone if holds_key(held.container, key) or got is not None else unheld).append(said)
@@ -78,12 +78,21 @@ def _moved(held: Comparison, chapter: ChapterFacts) -> ChapterFacts | None:
     return ChapterFacts(start=start + held.shift, stop=stop + held.shift, tick=chapter.tick, title=chapter.title)
 
 
-def _tags(metadata: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+def _tags(metadata: tuple[tuple[str, str], ...]) -> dict[str, str]:
     return {
         key.lower(): value
         for key, value in metadata
         if key.lower() not in NOISE and not key.upper().startswith(("_STATISTICS", "BPS-")) and value
     }
+
+
+def _says_the_same(key: str, before: str, after: str) -> bool:
+    """Whether a tag means what it did: dates and places may be written in other words."""
+    if key in ("date", "creation_time"):
+        return before.strip() == after.strip() or after[:4] in before
+    if key.partition("-")[0] == "location":  # ISO 6709: +40.680-074.500/ is +40.6800-074.5000/
+        return [float(n) for n in _NUMBER.findall(before)] == [float(n) for n in _NUMBER.findall(after)]
+    return before.strip() == after.strip()
 
 
 def _timecode(held: Comparison) -> Iterator[Finding]:

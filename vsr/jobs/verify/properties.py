@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from vsr.color.tables import output_color, resolve
-from vsr.core.frame import UNSPECIFIED, pixel_format
+from vsr.core.frame import UNSPECIFIED, ColorSpec, pixel_format
 from vsr.core.turn import UPRIGHT, turn_of
 from vsr.io.decoding.formats import travel_format
 from vsr.io.encoding.codecs import CODECS, format_losses, output_pixel_format
@@ -14,7 +14,7 @@ from vsr.io.muxing.containers import image_pixel_format
 from vsr.io.witness.reading import PictureFacts
 from vsr.jobs.verify.comparison import Comparison, asked, broken, clock, lost, same
 from vsr.jobs.verify.expected import Finding
-from vsr.jobs.verify.holding import holds_captions, holds_hdr, holds_tags
+from vsr.jobs.verify.holding import holds_captions, holds_hdr, holds_shape, holds_tags
 from vsr.jobs.verify.times import Diary
 
 Numbers = tuple[Fraction, ...]
@@ -48,21 +48,28 @@ def check_format(held: Comparison) -> Finding:
     return (lost if is_forced else broken)("pixel format", f"{what} with {codec}: {', '.join(said)}")
 
 
-def check_tags(held: Comparison) -> Finding:
-    """Hold the colour tags: those of the source, or what its silence means."""
+def wanted_tags(held: Comparison) -> ColorSpec:
+    """Give the colour tags that the result's samples must mean: those of the source, or what its silence means."""
     source, result = held.source.picture, held.result.picture
-    formats = pixel_format(_name(source)), pixel_format(_name(result))
-    told = resolve(source.color, formats[0], source.width, source.height)
-    wanted = held.expected.tags or output_color(told, formats[1])
-    taken = resolve(result.color, formats[1], result.width, result.height)
+    told = resolve(source.color, pixel_format(_name(source)), source.width, source.height)
+    return held.expected.tags or output_color(told, pixel_format(_name(result)))
+
+
+def check_tags(held: Comparison) -> Finding:
+    """Hold the colour tags that the result says."""
+    source, result = held.source.picture, held.result.picture
+    format, wanted = pixel_format(_name(result)), wanted_tags(held)
+    taken = resolve(result.color, format, result.width, result.height)
     wrong, unsaid, new = [], [], []
     for name in _TAGS:
         want, got = getattr(wanted, name), getattr(result.color, name)
         was = getattr(source.color, name)
-        if name == "siting" and (formats[1].chroma_shift_x, formats[1].chroma_shift_y) != (1, 1):
+        if name == "siting" and (format.chroma_shift_x, format.chroma_shift_y) != (1, 1):
             continue
         if got == want:
             new += [f"{name} {got}"] if was == UNSPECIFIED != got else []
+        elif held.is_images and name in ("primaries", "transfer"):
+            unsaid.append(f"{name} {want}")  # whoever shows an image takes it for sRGB, unless its profile says more
         elif got != UNSPECIFIED:
             wrong.append(f"{name} is {got}, not {want}")
         elif name in ("matrix", "range", "siting") and getattr(taken, name) == want:
@@ -90,8 +97,10 @@ def check_shape(held: Comparison) -> Iterator[Finding]:
     got = Fraction(result.width, result.height) * result.sar
     off = abs(float(got / want) - 1)
     said = f"{result.width}x{result.height} with pixels of {result.sar} is shown as {float(got):.4f}:1"
-    if held.is_images and source.sar != 1 and result.sar == 1 and not held.expected.has_square_pixels:
-        yield lost("shape", f"images hold no sample aspect ratio ({source.sar})")
+    can_hold = holds_shape(held.container, held.result.video.codec)
+    if not can_hold and source.sar != 1 and result.sar == 1 and not held.expected.has_square_pixels:
+        where = "images hold" if held.is_images else f"{held.container} with {held.result.video.codec} holds"
+        yield lost("shape", f"{where} no sample aspect ratio ({source.sar})")
     elif off > 1 / result.width + 1 / result.height:
         yield broken("shape", f"{said}, the source as {float(want):.4f}:1")
     elif held.expected.has_square_pixels and result.sar != 1:
@@ -126,8 +135,9 @@ def check_side_data(held: Comparison, diary: Diary) -> Iterator[Finding]:
     if diary.has_profile:
         state = same if diary.is_profile_kept else broken if held.is_images else lost
         yield state("colour profile", "" if diary.is_profile_kept else "the ICC profile is not the source's")
-    if diary.has_exif and not diary.is_exif_kept:
-        yield (broken if held.is_images else lost)("EXIF", "it is lost")
+    if diary.has_exif:
+        state = same if diary.is_exif_kept else broken if held.is_images else lost
+        yield state("EXIF", "" if diary.is_exif_kept else "it does not tell what the source's does")
     gone = {words for kind, words in _SIDE_DATA.items() if kind in source.side_data and kind not in result.side_data}
     if gone:
         yield lost("side data", f"{', '.join(sorted(gone))}: never carried on")

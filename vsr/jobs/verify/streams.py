@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import dataclasses
+from collections.abc import Generator, Iterator, Sequence
 from fractions import Fraction
 
 from vsr.core.media import StreamPlan
+from vsr.io.muxing.labels import is_same_language
 from vsr.io.witness import content
 from vsr.io.witness.reading import StreamFacts
 from vsr.jobs.verify.comparison import Comparison, asked, broken, by, clock, lost, same
@@ -14,9 +16,6 @@ from vsr.jobs.verify.holding import holds_flag, holds_language, holds_title
 from vsr.jobs.verify.packets import differences
 
 _LOSSLESS = ("pcm_", "flac", "alac", "wavpack", "tta", "truehd", "mlp")
-_LANGUAGES = {"fre": "fra", "ger": "deu", "dut": "nld", "chi": "zho", "cze": "ces", "gre": "ell", "rum": "ron",
-              "slo": "slk", "alb": "sqi", "arm": "hye", "baq": "eus", "bur": "mya", "geo": "kat", "ice": "isl",
-              "mac": "mkd", "may": "msa", "per": "fas", "tib": "bod", "wel": "cym", "mao": "mri"}  # fmt: skip
 
 
 def check_streams(held: Comparison) -> Iterator[Finding]:
@@ -59,6 +58,7 @@ def _kept(held: Comparison, plan: StreamPlan, stream: StreamFacts, free: list[St
     if stream.is_cover or stream.kind == "attachment":
         yield _attached(name, stream, made)
         return
+    held = yield from _from_zero(held, stream, made, name)
     if plan.action == "convert":
         yield _converted(held, plan, stream, made)
     elif said := differences(held, stream, made):
@@ -66,6 +66,24 @@ def _kept(held: Comparison, plan: StreamPlan, stream: StreamFacts, free: list[St
     else:
         yield same(name, f"{len(made.trail.times)} packets, bit for bit, at the same times")
     yield from _labels(held, stream, made)
+
+
+def _from_zero(
+    held: Comparison, stream: StreamFacts, made: StreamFacts, name: str
+) -> Generator[Finding, None, Comparison]:
+    """Tell what moves because AVI begins all sound with the picture; give the comparison with that shift."""
+    if held.rule is None or not held.rule.counts_frames or stream.kind != "audio":
+        return held
+    trail, head = stream.trail, made.trail.digests[:1]
+    taken = [(place, time) for place in range(len(trail.times))
+             if (time := trail.seconds(place)) is not None and held.takes(time)]  # fmt: skip
+    first = next((time for place, time in taken if trail.digests[place : place + 1] == head), None)
+    if first is None:  # of sound that was converted, or cut into other packets
+        first = min((time for _, time in taken), default=None)
+    if first is None or abs(first + held.shift) <= trail.time_base:
+        return held
+    yield lost(f"{name}, start", f"{held.container} begins all sound with the picture: it is {by(-first - held.shift)}")
+    return dataclasses.replace(held, shift=-first)
 
 
 def _counterpart(
@@ -81,11 +99,11 @@ def _counterpart(
         return next((other for other in every if _content(other) == wanted), None) or next(
             (other for other in every if other.is_cover == stream.is_cover), None
         )
-    every = [o for o in free if o.kind == stream.kind and not o.is_cover and (o.codec in (plan.codec, stream.codec))]
-    if not every:
-        return next((o for o in free if o.kind == stream.kind and not o.is_cover), None)
+    alike = [other for other in free if other.kind == stream.kind and not other.is_cover]
+    # MP2 in MP4 is read back as MP3: what a stream holds tells more than its name.
+    every = [other for other in alike if other.codec in (plan.codec, stream.codec)] or alike
     known = set(stream.trail.digests)
-    return next((other for other in every if known & set(other.trail.digests)), every[0])
+    return next((other for other in every if known & set(other.trail.digests)), every[0] if every else None)
 
 
 def _content(stream: StreamFacts) -> str:
@@ -166,7 +184,7 @@ def _labels(held: Comparison, source: StreamFacts, result: StreamFacts) -> Itera
 
 def check_labels(held: Comparison, source: StreamFacts, result: StreamFacts, name: str) -> Iterator[Finding]:
     """Hold language, title and dispositions; nothing is said of those that are the same."""
-    if _tongue(source.language) != _tongue(result.language):
+    if not is_same_language(source.language, result.language):
         said = f"{result.language or 'none'}, not {source.language or 'none'}"
         can = source.language is None or holds_language(held.container, source.language, source.kind)
         yield (broken if can else lost)(f"{name}, language", said)
@@ -179,11 +197,6 @@ def check_labels(held: Comparison, source: StreamFacts, result: StreamFacts, nam
     if gone or new:
         words = [*(f"{flag} is lost" for flag in gone), *(f"{flag} is new" for flag in new)]
         yield (broken if held_here else lost)(f"{name}, dispositions", ", ".join(words))
-
-
-def _tongue(language: str | None) -> str | None:
-    """Give ISO 639-2/T for the twenty languages that have a bibliographic code as well."""
-    return None if language is None else _LANGUAGES.get(language, language)
 
 
 def _name(stream: StreamFacts) -> str:

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from vsr.io.witness.reading import Trail
+from vsr.io.witness.reading import FileFacts, Trail
 from vsr.jobs.verify.comparison import Comparison, asked, broken, by, clock, lost, same
 from vsr.jobs.verify.expected import Finding
 from vsr.jobs.verify.holding import holds_last_duration
 from vsr.jobs.verify.packets import rhythm
+
+_GUESS = Fraction(1, 1000)  # seconds: a duration that nobody wrote down is held no closer
 
 
 @dataclass(slots=True)
@@ -90,21 +92,28 @@ def check_ends(held: Comparison, diary: Diary) -> Iterator[Finding]:
         return
     want, got = diary.wanted[-1], diary.shown[-1]
     begin, start = diary.wanted[0], diary.shown[0]
-    before, after = _lasts(held.source.video.trail, want, held.shift), _lasts(held.result.video.trail, got, Fraction(0))
     if want is None or got is None or begin is None or start is None:
         return
+    before, after = _lasts(held.source.video.trail, want, held.shift), _lasts(held.result.video.trail, got, Fraction(0))
     previous = diary.wanted[-2] if len(diary.wanted) > 1 else None
     usual = want - previous if previous is not None else before
     # Some files give each packet a duration that its own frames do not keep: then the step before tells as much.
     is_kept = previous is None or abs(_lasts(held.source.video.trail, previous, held.shift) - usual) <= tick(held)
     is_doubtful = not before or _guesses(held) or (held.expected.fields == 1 and not is_kept)
     known = {before / held.expected.fields if before else usual, *([usual] if is_doubtful else [])}
+    told = {after}
+    if held.stop is None and (left := _left(held.source, want - held.shift)) is not None:
+        known.add(left / held.expected.fields)
+    if (left := _left(held.result, got)) is not None:
+        told.add(left)
+    off = min(abs(one - other) for one in told for other in known)
+    room = max(tick(held), _GUESS) if _guesses(held) else tick(held)
     if not after or not holds_last_duration(held.container):
-        state = lost if not after or min(abs(after - one) for one in known) > tick(held) else same
+        state = lost if not after or off > room else same
         yield state("last frame", f"{held.container} does not store how long it stays")
         return
-    if min(abs(after - one) for one in known) > tick(held):
-        yield broken("last frame", f"it stays {clock(after)}, not {clock(min(known))}")
+    if off > room:
+        yield broken("last frame", f"it stays {clock(after)}, not {clock(before or usual)}")
     else:
         yield same("last frame", f"it stays {clock(after)}; the whole lasts {clock(got + after - start)}")
 
@@ -120,6 +129,17 @@ def tick(held: Comparison) -> Fraction:
 def _guesses(held: Comparison) -> bool:
     """Whether the source stores no durations: FFmpeg makes them from a rate that its frames need not keep."""
     return not held.source.container.startswith(("mov", "matroska"))
+
+
+def _left(facts: FileFacts, shown: Fraction) -> Fraction | None:
+    """Give how long MP4 and MOV still show the frame of a time, the last one; None for other files.
+
+    A packet's duration is the step to the next that is decoded: where frames are reordered, the sum of all counts.
+    """
+    trail = facts.video.trail
+    if not facts.container.startswith("mov") or trail.first is None:
+        return None
+    return trail.first + sum(trail.durations) * trail.time_base - shown
 
 
 def _lasts(trail: Trail, shown: Fraction | None, shift: Fraction) -> Fraction:

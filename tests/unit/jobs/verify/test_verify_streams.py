@@ -227,6 +227,7 @@ def _remuxed(source: Path, target: Path, *, without: str = "attachment", add=Non
         for stream in kept:
             routes[stream.index].disposition = stream.disposition
             routes[stream.index].metadata["language"] = stream.metadata.get("language", "und")
+            routes[stream.index].metadata["title"] = stream.metadata.get("title") or stream.metadata.get("name", "")
         packets = add(out) if add else []
         out.metadata.update({k.lower(): v for k, v in given.metadata.items() if k.lower() in ("title", "comment")})
         out.set_chapters(given.chapters())
