@@ -123,9 +123,7 @@ def test_what_frames_carry_is_lost_where_no_stream_takes_it() -> None:
 def test_tags_that_a_container_does_not_hold_are_named() -> None:
     info = replace(INFO, metadata=(("title", "A film"), ("Location", "+1-2/"), ("encoder", "Lavf"), ("timecode", "1")))
     by = {
-        name: [
-            loss.text for loss in losses(info, "yuv420p", "h264", (), to(name)) if loss.subject == "metadata"
-        ]
+        name: [loss.text for loss in losses(info, "yuv420p", "h264", (), to(name)) if loss.subject == "metadata"]
         for name in ("ts", "avi", "mkv", "mp4", "mov")
     }
     assert by["ts"] == ["ts does not hold the metadata Location, title; use an .mkv output to keep it"]
