@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from vsr.commands.lines import json_line
-from vsr.commands.options import json_flag
+from vsr.commands.options import HerePath, json_flag
 
 if TYPE_CHECKING:
     from vsr.jobs.verify.expected import Verdict
 
 
 @click.command("verify")
-@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
-@click.argument("result", metavar="OUTPUT", type=click.Path(path_type=Path))
+@click.argument("source", metavar="INPUT", type=HerePath())
+@click.argument("result", metavar="OUTPUT", type=HerePath())
 @click.option("--worst", metavar="FILE", type=click.Path(path_type=Path),
               help="Write the frame that fits worst: source, result, difference times 4, as a PNG.")  # fmt: skip
 @click.option("--sample", metavar="N", type=click.IntRange(min=1),

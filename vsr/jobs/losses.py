@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from vsr.core.errors import DecodeError, OutputError
 from vsr.core.frame import pixel_format
@@ -192,6 +193,9 @@ def _of_container(info: MediaInfo, container: str, *, is_turned: bool) -> Iterat
     if info.chapters and not rule.has_chapters:
         said = f"{rule.name} holds no chapters: {len(info.chapters)} left out; {keeping} them"
         yield Loss(subject="chapters", text=said)
+    if rule.muxer in ("mp4", "mov") and (cut := _overlaps(info)):
+        said = f"{rule.name} ends a chapter where the next begins: {cut} overlapping chapters are cut"
+        yield Loss(subject="chapters", text=f"{said}; {keeping} them whole")
     if (moved := moves(info)) and not is_turned and not rule.has_rotation:
         said = f"{rule.name} holds no rotation: the picture will be shown unturned ({moved})"
         turning = f"--autorotate turns the pixels, an .{_RICHEST} output keeps it"
@@ -202,6 +206,12 @@ def _of_container(info: MediaInfo, container: str, *, is_turned: bool) -> Iterat
     for value in timecodes(info) if not rule.has_timecode else ():
         said = f"{rule.name} holds no timecode: {value} is left out; use a .mov or .mp4 output to keep it"
         yield Loss(subject="timecode", text=said)
+
+
+def _overlaps(info: MediaInfo) -> int:
+    """Give how many chapters end after the next one has begun."""
+    spans = sorted((c.start * c.time_base, c.stop * c.time_base) for c in info.chapters)
+    return sum(before[1] > after[0] for before, after in pairwise(spans))
 
 
 def _tags_lost(info: MediaInfo, container: str) -> list[str]:

@@ -30,7 +30,7 @@ def in_words(verdict: Verdict) -> str:
     lost = verdict.of("lost by the container")
     losses = f", {len(lost)} lost by the container" if lost else ""
     look = f"; {verdict.look.psnr:.1f} dB on the source's grid" if verdict.look is not None else ""
-    return f"{len(verdict.findings)} checks hold{losses}{look}"
+    return f"{len(verdict.findings) - len(lost)} checks hold{losses}{look}"
 
 
 def expected(job: Job) -> Expected:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import pytest
+from av.container import InputContainer
 
 from tests.joining import Sound, joined, times_of_video, write_source
-from tests.media import packets_of
+from tests.media import make_clip, make_wave, packets_of
+from vsr.core.media import Span, StreamPlan
+from vsr.io.muxing.copying import add_route, copied_packets
+from vsr.io.muxing.cut import Timing
+from vsr.io.muxing.mux import Muxed
 from vsr.io.probe import probe
 
 MILLISECOND = Fraction(1, 1000)
@@ -115,3 +122,80 @@ def test_times_that_repeat_are_told_apart(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "out.mkv")) as file:
         found = [(packet.pts, bytes(packet)) for packet in file.demux(file.streams.subtitles[0]) if packet.size]
     assert found == [(100, b"one"), (100, b"two")]
+
+
+@pytest.mark.parametrize("new", [".mp4", ".mkv"])
+def test_a_second_video_is_cut_at_its_first_keyframe_and_that_is_said(new: str, tmp_path: Path) -> None:
+    source = tmp_path / "in.mkv"
+    clip = make_clip(tmp_path / "clip.mkv", frames=16, gop=8, b_frames=2)  # keyframes at 0 and 0.32 s
+    with av.open(str(clip)) as file, av.open(str(source), "w") as out:
+        targets = [out.add_stream_from_template(file.streams.video[0]) for _ in range(2)]
+        for packet in file.demux(video=0):
+            for target in targets if packet.size else ():
+                copy = av.Packet(bytes(packet))
+                copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
+                copy.duration, copy.is_keyframe, copy.stream = packet.duration, packet.is_keyframe, target
+                out.mux(copy)
+    whole = packets_of(source, "video", stream=1)
+    key = max(packet.pts for packet in whole if packet.is_keyframe and packet.pts is not None)
+    begin = Fraction(2, 25)
+    made = cut_to(source, tmp_path / f"out{new}", begin, Fraction(16, 25))
+    got = packets_of(tmp_path / f"out{new}", "video", stream=1)
+    kept = [packet for packet in whole if packet.pts is not None and packet.pts >= key]
+    assert 0 < len(kept) < len(whole)
+    assert [(packet.pts, packet.digest) for packet in got] == [(p.pts - begin, p.digest) for p in kept if p.pts]
+    left_out = sum(1 for packet in whole if packet.pts is not None and begin <= packet.pts < key)
+    assert f"stream 1: {left_out} packets cannot be decoded without the keyframe before" in " ".join(made.warnings)
+
+
+@pytest.mark.parametrize("new", [".mp4", ".mkv"])
+def test_a_subtitle_ends_where_the_span_does(new: str, tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", frames=12, subtitles=["srt"])
+    (first, *_) = packets_of(source, "subtitle")
+    assert first.pts == 0 and first.duration > Fraction(3, 25)
+    cut_to(source, tmp_path / f"out{new}", Fraction(0), Fraction(3, 25))
+    (got, *_) = packets_of(tmp_path / f"out{new}", "subtitle")
+    assert got.pts == Fraction(0) and got.duration == Fraction(3, 25)
+
+
+@pytest.mark.parametrize("new", ["mp4", "mov", "avi", "mkv"])
+def test_packets_without_times_take_the_place_after_the_one_before(new: str, tmp_path: Path) -> None:
+    with (
+        av.open(str(make_wave(tmp_path / "in.wav", seconds=2))) as file,
+        av.open(str(tmp_path / f"out.{new}"), "w") as out,
+    ):
+        sound = file.streams.audio[0]
+        plan = StreamPlan(index=0, codec="pcm_s16le", action="copy")
+        route = add_route(out, sound, plan, timing=Timing(), is_strict=True, counts_samples=new != "mkv")
+        out.start_encoding()
+        for made in copied_packets(cast(InputContainer, Timeless(file)), {0: route}, Timing()):
+            out.mux_one(made)
+    given, got = (sound_bytes(path) for path in (tmp_path / "in.wav", tmp_path / f"out.{new}"))
+    assert got[0] == given[0] and abs(got[1] - given[1]) <= MILLISECOND
+
+
+def sound_bytes(path: Path) -> tuple[bytes, Fraction]:
+    """Give all bytes of the sound, and when the last packet begins after as many seconds as stand before it."""
+    with av.open(str(path)) as file:
+        packets = [packet for packet in file.demux(audio=0) if packet.size]
+        last = packets[-1]
+        before = Fraction(sum(packet.size for packet in packets[:-1]), 2 * file.streams.audio[0].rate)
+        return b"".join(bytes(packet) for packet in packets), (last.pts or 0) * last.time_base - before
+
+
+class Timeless:
+    """A file whose packets have neither pts nor dts."""
+
+    def __init__(self, file: InputContainer) -> None:
+        self.file = file
+
+    def demux(self, streams: list[av.stream.Stream]) -> Iterator[av.Packet[av.stream.Stream]]:
+        for packet in self.file.demux(streams):
+            packet.pts = packet.dts = None
+            yield packet
+
+
+def cut_to(source: Path, target: Path, start: Fraction, stop: Fraction) -> Muxed:
+    tick = probe(source).video.time_base
+    span = Span(start=int(start / tick), stop=int(stop / tick))
+    return joined(source, target, span=span)

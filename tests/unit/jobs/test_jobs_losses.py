@@ -95,8 +95,20 @@ def test_streams_that_are_left_out_are_named_with_the_reason() -> None:
     ]
 
 
+def test_chapters_that_overlap_are_cut_in_mp4_alone() -> None:
+    later = replace(CHAPTER, start=CHAPTER.start + 1, stop=CHAPTER.stop + 1)
+    info = replace(INFO, chapters=(CHAPTER, later))
+    (said,) = words(info, "yuv420p", "h264", (), to("mp4"))
+    assert "1 overlapping chapters are cut" in said and ".mkv" in said
+    assert words(info, "yuv420p", "h264", (), to("mkv")) == ()
+    apart = replace(CHAPTER, start=CHAPTER.stop, stop=CHAPTER.stop + 1)
+    assert words(replace(INFO, chapters=(CHAPTER, apart)), "yuv420p", "h264", (), to("mp4")) == ()
+
+
 def test_chapters_and_the_display_matrix_are_lost_where_the_container_has_none() -> None:
-    info = replace(INFO, chapters=(CHAPTER,) * 3, video=replace(VIDEO, rotation=90, display_matrix=TURNED))
+    length = CHAPTER.stop - CHAPTER.start
+    three = tuple(replace(CHAPTER, start=k * length, stop=(k + 1) * length) for k in range(3))
+    info = replace(INFO, chapters=three, video=replace(VIDEO, rotation=90, display_matrix=TURNED))
     chapters, matrix = words(info, "yuv420p", "ffv1", (), to("avi"))
     assert "no chapters: 3 left out" in chapters and ".mkv" in chapters
     assert "90 degrees" in matrix and "--autorotate" in matrix

@@ -45,11 +45,15 @@ class Route:
     moved: int = 0  # packets whose dts had to be moved, because they did not rise
     broken: int = 0  # subtitles, sound that could not be read for conversion
     early: int = 0  # packets before the first time that the container holds
+    headless: int = 0  # packets of a copied video that a cut took their keyframe from
     first: Fraction | None = None  # times (s) of the first and the last packet that were handed on
     latest: Fraction | None = None
     bytes: int = 0
     last: int | None = None
     _samples: int | None = None  # where the next sample of a filled stream belongs
+    _end: Fraction = Fraction(0)  # where the packet before ends in the source (s): the place of one without a time
+    _is_headless: bool = False  # the cut took the keyframe that the next packets of a copied video need
+    _head: int | None = None  # pts, in the source's ticks, of the keyframe that a copied video begins with after a cut
 
 
 def add_route(
@@ -229,22 +233,46 @@ def _filled(packet: Packet[Stream], route: Route) -> Iterator[Packet[Stream]]:
     route._samples += packet.size // width
 
 
+def _placed(packet: Packet[Stream], route: Route) -> int:
+    """Give a packet's time in its own ticks, and set it where it has none: after the packet before it."""
+    tick = Fraction(packet.time_base)
+    if packet.pts is None and packet.dts is None:
+        packet.pts = packet.dts = ticks(route._end, tick)
+    elif packet.pts is None and route.source.type != "video":
+        packet.pts = packet.dts  # nothing but pictures is shown in another order
+    at = packet.pts if packet.pts is not None else packet.dts or 0
+    route._end = (at + (packet.duration or 0)) * tick
+    return at
+
+
+def _is_headed(packet: Packet[Stream], at: int, route: Route) -> bool:
+    """Say whether a packet of a copied video can be decoded after a cut: not before its first keyframe there."""
+    if route._is_headless and packet.is_keyframe:
+        route._is_headless, route._head = False, at
+    return not route._is_headless and (route._head is None or at >= route._head)
+
+
 def _retimed(packet: Packet[Stream], route: Route, timing: Timing) -> bool:
     """Set a packet's times as the result counts them; False where it lies outside of what is kept."""
     source = Fraction(packet.time_base)
-    at = packet.pts if packet.pts is not None else packet.dts
     if route.source.disposition & Disposition.attached_pic:
         packet.pts = packet.dts = 0
         return True
-    duration = packet.duration or 0
-    if at is not None:
-        clipped = timing.clipped(at, duration, source, can_clip=route.source.type == "subtitle")
-        if clipped is None:
-            route.early += timing.is_floored and at * source < (timing.start or 0)
-            return False
-        if clipped != at:
-            duration -= clipped - at
-            packet.pts = packet.dts = clipped
+    at, duration = _placed(packet, route), packet.duration or 0
+    clipped = timing.clipped(at, duration, source, can_clip=route.source.type == "subtitle")
+    if clipped is None:
+        route.early += timing.is_floored and at * source < (timing.start or 0)
+        if timing.start is not None and at * source < timing.start and (packet.is_keyframe or route._head is None):
+            route._is_headless = True
+        return False
+    if route.source.type == "video" and not _is_headed(packet, at, route):
+        route.headless += 1
+        return False
+    if clipped != at:
+        duration -= clipped - at
+        packet.pts = packet.dts = clipped
+    if route.source.type == "subtitle" and duration and timing.stop is not None:
+        duration = min(duration, max(1, ticks(timing.stop, source) - clipped))
     target = Fraction(route.target.time_base or source)
     pts = None if packet.pts is None else _ticks(packet.pts * source + timing.shift, source, target, route.delay)
     dts = pts if packet.dts is None else _ticks(packet.dts * source + timing.shift, source, target, route.delay)

@@ -270,5 +270,10 @@ def _troubles(routes: Mapping[int, Route]) -> Iterator[str]:
             yield f"stream {index}: {route.moved} packets had decoding times that did not rise; they were moved"
         if route.broken:
             yield f"stream {index}: {route.broken} packets could not be read for conversion and are left out"
+        if route.headless:
+            yield (
+                f"stream {index}: {route.headless} packets cannot be decoded without the keyframe before --start, and "
+                f"are left out"
+            )
         if route.early:
             yield f"stream {index}: {route.early} packets before the first frame are left out; .mkv keeps them"

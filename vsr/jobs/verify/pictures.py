@@ -223,9 +223,11 @@ def _made(held: Comparison, threads: int) -> Iterator[_Glance]:
 
 def _meant(held: Comparison) -> ColorSpec:
     """Give the result's colour tags; where its container has no place for them, those that it would have: the loss is
-    told by `check_tags`, and what players guess then is no fault of the samples.
+    told by `check_tags`, and what players guess then is no fault of the samples. So where chroma lies, of any file.
     """
     told, wanted = held.result.picture.color, wanted_tags(held)
+    if told.siting == UNSPECIFIED:
+        told = replace(told, siting=wanted.siting)
     if held.rule is None or holds_tags(held.container):
         return told
     # Whether samples were made limited where nothing says their range, only who made them knows.

@@ -16,6 +16,7 @@ from vsr.jobs.verify.holding import holds_flag, holds_language, holds_title
 from vsr.jobs.verify.packets import differences
 
 _LOSSLESS = ("pcm_", "flac", "alac", "wavpack", "tta", "truehd", "mlp")
+_OPUS_RATE = 48000  # whatever was put in, it is decoded at this rate (RFC 7845 sec. 5.1)
 
 
 def check_streams(held: Comparison) -> Iterator[Finding]:
@@ -157,15 +158,17 @@ def _sound(held: Comparison, source: StreamFacts, result: StreamFacts) -> str:
         return _ends(held, source, result, Fraction(4096, source.sample_rate or 48000))
     before = content.sound(held.source.path, source.index)
     after = content.sound(held.result.path, result.index)
-    if (before.rate, before.channels) != (after.rate, after.channels):
-        return f"{after.rate} Hz in {after.channels} channels, not {before.rate} Hz in {before.channels}"
+    rate = _OPUS_RATE if result.codec == "opus" else before.rate
+    if (rate, before.channels) != (after.rate, after.channels):
+        return f"{after.rate} Hz in {after.channels} channels, not {rate} Hz in {before.channels}"
     is_lossless = result.codec.startswith(_LOSSLESS)
     room = 0 if is_lossless else 4096  # two frames of a coder that writes whole frames and primes itself
-    if abs(after.samples - before.samples) > room:
-        return f"{after.samples} samples, not {before.samples}"
+    wanted = Fraction(before.samples * rate, before.rate)
+    if abs(after.samples - wanted) > room:
+        return f"{after.samples} samples, not {round(wanted)}"
     if is_lossless and before.digest != after.digest:
         return "its samples are not the source's"
-    return _ends(held, source, result, Fraction(room, before.rate))
+    return _ends(held, source, result, Fraction(room, rate))
 
 
 def _ends(held: Comparison, source: StreamFacts, result: StreamFacts, room: Fraction) -> str:
