@@ -54,6 +54,12 @@ class Finding:
     detail: str = ""
 
 
+def luma_shift(shift: tuple[float, float, float]) -> float:
+    """Give the shift of luma of one of R, G, B (ITU-R BT.709-6 item 3.2)."""
+    red, green, blue = shift
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """What the picture check saw. shift: result less source, mean of R, G, B over the clip, in 8-bit codes.
@@ -73,8 +79,7 @@ class Look:
     @property
     def luma_shift(self) -> float:
         """The shift of luma (ITU-R BT.709-6 item 3.2)."""
-        red, green, blue = self.shift
-        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+        return luma_shift(self.shift)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
