@@ -75,7 +75,10 @@ class Trail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamFacts:
-    """A stream, the video too. kind: as FFmpeg says it. digest, name, mime: of an attachment."""
+    """A stream, the video too. kind: as FFmpeg says it. digest, name, mime: of an attachment.
+
+    until: when the header says that it ends, in seconds; None where it does not say.
+    """
 
     index: int
     kind: str
@@ -91,6 +94,7 @@ class StreamFacts:
     digest: str = ""
     timecode: str | None = None
     sample_rate: int = 0
+    until: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,7 +315,14 @@ def _stream(stream: Stream, trails: Mapping[int, _Trail]) -> StreamFacts:
         digest=hashlib.sha256(stream.data or b"").hexdigest() if isinstance(stream, AttachmentStream) else "",
         timecode=next((value for key, value in stream.metadata.items() if key.lower() == "timecode"), None),
         sample_rate=context.sample_rate if isinstance(context, AudioCodecContext) else 0,
+        until=_until(stream),
     )
+
+
+def _until(stream: Stream) -> Fraction | None:
+    if stream.duration is None or not stream.time_base:
+        return None
+    return ((stream.start_time or 0) + stream.duration) * Fraction(stream.time_base)
 
 
 def _title(stream: Stream) -> str | None:

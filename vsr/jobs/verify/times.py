@@ -102,20 +102,19 @@ def check_ends(held: Comparison, diary: Diary) -> Iterator[Finding]:
     is_doubtful = not before or _guesses(held) or (held.expected.fields == 1 and not is_kept)
     known = {before / held.expected.fields if before else usual, *([usual] if is_doubtful else [])}
     told = {after}
-    if held.stop is None and (left := _left(held.source, want - held.shift)) is not None:
-        known.add(left / held.expected.fields)
-    if (left := _left(held.result, got)) is not None:
-        told.add(left)
-    off = min(abs(one - other) for one in told for other in known)
+    if held.stop is None:
+        known |= {left / held.expected.fields for left in _left(held.source, want - held.shift)}
+    told |= _left(held.result, got)
+    off, stays = min((abs(one - other), one) for one in told for other in known)
     room = max(tick(held), _GUESS) if _guesses(held) else tick(held)
     if not after or not holds_last_duration(held.container):
         state = lost if not after or off > room else same
         yield state("last frame", f"{held.container} does not store how long it stays")
         return
     if off > room:
-        yield broken("last frame", f"it stays {clock(after)}, not {clock(before or usual)}")
+        yield broken("last frame", f"it stays {clock(stays)}, not {clock(before or usual)}")
     else:
-        yield same("last frame", f"it stays {clock(after)}; the whole lasts {clock(got + after - start)}")
+        yield same("last frame", f"it stays {clock(stays)}; the whole lasts {clock(got + stays - start)}")
 
 
 def tick(held: Comparison) -> Fraction:
@@ -131,15 +130,17 @@ def _guesses(held: Comparison) -> bool:
     return not held.source.container.startswith(("mov", "matroska"))
 
 
-def _left(facts: FileFacts, shown: Fraction) -> Fraction | None:
-    """Give how long MP4 and MOV still show the frame of a time, the last one; None for other files.
+def _left(facts: FileFacts, shown: Fraction) -> set[Fraction]:
+    """Give how long MP4 and MOV still show the frame of a time, the last one, in two readings; none for other files.
 
-    A packet's duration is the step to the next that is decoded: where frames are reordered, the sum of all counts.
+    A packet's duration is the step to the next that is decoded: where frames are reordered, the sum of all counts, or
+    the end of the track, which an edit list may tell alone.
     """
     trail = facts.video.trail
     if not facts.container.startswith("mov") or trail.first is None:
-        return None
-    return trail.first + sum(trail.durations) * trail.time_base - shown
+        return set()
+    ends = {trail.first + sum(trail.durations) * trail.time_base}
+    return {end - shown for end in (ends | ({facts.video.until} if facts.video.until is not None else set()))}
 
 
 def _lasts(trail: Trail, shown: Fraction | None, shift: Fraction) -> Fraction:
