@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-import av.logging
 from av.container import InputContainer
 
 from vsr.core.frame import UNSPECIFIED
+from vsr.io.streams import listing
 from vsr.io.tags import SITINGS
 
 # How libavformat's dump.c begins its lines, in small letters, and our words for what the result will not have.
@@ -40,15 +40,7 @@ class Description:
 
 def describe_video(container: InputContainer, index: int) -> Description:
     """Read FFmpeg's own description of a video stream."""
-    before = av.logging.get_level()
-    try:
-        av.logging.set_level(av.logging.VERBOSE)
-        av.logging.set_libav_level(av.logging.VERBOSE)
-        text: str = container.dumps_format()  # type: ignore[attr-defined]
-    finally:
-        av.logging.set_libav_level(av.logging.INFO)
-        av.logging.set_level(before)
-    return read_description(text, index)
+    return read_description(listing(container), index)
 
 
 def read_description(text: str, index: int) -> Description:

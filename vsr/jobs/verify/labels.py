@@ -54,7 +54,7 @@ def check_metadata(held: Comparison) -> Iterator[Finding]:
     unheld: list[str] = []
     for key, value in before.items():
         got = after.get(key)
-        if key == "timecode" or (got is not None and _says_the_same(key, value, got)):
+        if key == "timecode" or (got is not None and says_the_same(key, value, got)):
             continue
         said = f"{key} {value[:60]!r}" if got is None else f"{key} is {got[:60]!r}, not {value[:60]!r}"
         (gone if holds_key(held.container, key) or got is not None else unheld).append(said)
@@ -86,7 +86,7 @@ def _tags(metadata: tuple[tuple[str, str], ...]) -> dict[str, str]:
     }
 
 
-def _says_the_same(key: str, before: str, after: str) -> bool:
+def says_the_same(key: str, before: str, after: str) -> bool:
     """Whether a tag means what it did: dates and places may be written in other words."""
     if key in ("date", "creation_time"):
         return before.strip() == after.strip() or after[:4] in before

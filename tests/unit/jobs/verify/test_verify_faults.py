@@ -43,6 +43,21 @@ def _cut_off(frames: Frames) -> Frames:
             for pts, planes in frames]  # fmt: skip
 
 
+def _brighter(*, first: float, last: float) -> Callable[[Frames], Frames]:
+    """Lift a share of luma's samples by a code, evenly spread: from `first` of them to `last` over the clip."""
+
+    def planted(frames: Frames) -> Frames:
+        made = []
+        for place, (pts, (luma, *chroma)) in enumerate(frames):
+            share = first + (last - first) * place / (len(frames) - 1)
+            count = np.arange(luma.size).reshape(luma.shape)
+            lifted = np.floor((count + 1) * share) > np.floor(count * share)
+            made.append((pts, [luma + lifted.astype(np.uint8), *chroma]))
+        return made
+
+    return planted
+
+
 def _grey_at(number: int) -> Callable[[Frames], Frames]:
     return lambda frames: [
         (pts, [np.full_like(p, 128) for p in planes] if place == number else planes)
@@ -180,6 +195,20 @@ def test_half_a_code_is_found_under_an_encoders_noise(pan: Path, codec: str, crf
     made = enlarged(pan, tmp_path / "made.mp4", Fault(frames=_cut_off, codec=codec, crf=crf, rotation=0))
 
     assert set(_broken(verify(pan, made))) == {"colours"}
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "is_fault"),
+    [(0.0, 0.55, False), (0.275, 0.275, True), (0.0, 1.0, True)],
+    ids=["grows from nothing", "the same in every frame", "grows too far"],
+)
+def test_an_encoders_drift_is_told_from_a_fault_of_every_frame(
+    pan: Path, first: float, last: float, is_fault: bool, tmp_path: Path
+) -> None:
+    """The first two have one mean. Encoders add up what they round from frame to frame; a wrong formula does not."""
+    fault = Fault(frames=_brighter(first=first, last=last), crf=0, rotation=0)
+
+    assert ("colours" in _broken(verify(pan, enlarged(pan, tmp_path / "made.mp4", fault)))) == is_fault
 
 
 def test_swapped_frames_are_found_under_an_encoders_noise(pan: Path, tmp_path: Path) -> None:
